@@ -1,0 +1,114 @@
+"""The preview service's HTTP routes: pictures of an instance, and the DICOM file itself."""
+
+import contextlib
+import time
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.background import BackgroundTask
+
+from services.preview_service.access import Access, Instance
+from services.preview_service.errors import Gone
+from services.preview_service.negotiation import DICOM, JPEG, PNG, best, wants_picture
+from services.preview_service.picture import Pictures, View
+from shared.orthanc import Orthanc
+from shared.permission import Caller
+from shared.service import problems
+from shared.tokens import Scoped
+
+log = structlog.get_logger()
+PICTURE = {"content": {JPEG: {}, PNG: {}}, "description": "The picture"}
+UNCHANGED = {"description": "Unchanged since the ETag of If-None-Match"}
+router = APIRouter(prefix="/dicom", tags=["preview"], responses=problems(401, 403, 404, 406, 410, 415, 502, 503))
+
+Viewer = Annotated[Caller, Depends(Scoped("images:read"))]
+Accept = Annotated[str, Header()]
+Size = Annotated[int | None, Query(ge=1, le=2048)]
+
+
+@router.get("/instances/{orthancInstanceId}/preview", response_class=Response, responses={200: PICTURE, 304: UNCHANGED})
+async def preview(
+    request: Request,
+    caller: Viewer,
+    orthanc_id: Annotated[str, Path(alias="orthancInstanceId", max_length=255, pattern=r"^[0-9A-Za-z-]+$")],
+    quality: Annotated[int, Query(ge=1, le=100)] = 90,
+    frame: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+    width: Size = None,
+    height: Size = None,
+    accept: Accept = "*/*",
+) -> Response:
+    """A picture of one frame, as JPEG or PNG; with a width or height, fitted inside and never enlarged."""
+    view = View(frame, quality, width, height, best(accept, (JPEG, PNG)))
+    access: Access = request.app.state.access
+    return await _picture(request, await access.instance(caller, orthanc_id), view)
+
+
+@router.get(
+    "/wado/{sopInstanceUID}",
+    response_class=Response,
+    responses={200: {"content": {DICOM: {}, JPEG: {}, PNG: {}}, "description": "The file"}, 304: UNCHANGED},
+)
+async def wado(
+    request: Request,
+    caller: Viewer,
+    sop_instance_uid: Annotated[str, Path(alias="sopInstanceUID", max_length=64, pattern=r"^[0-9.]+$")],
+    content_type: Annotated[str | None, Query(alias="contentType", max_length=100)] = None,
+    accept: Accept = "*/*",
+) -> Response:
+    """The DICOM file, streamed; a picture if `Accept` or `contentType` asks for one."""
+    wanted = content_type or accept
+    access: Access = request.app.state.access
+    kind = best(wanted, (JPEG, PNG) if wants_picture(wanted) else (DICOM, "application/octet-stream"))
+    instance = await access.sop_instance(caller, sop_instance_uid)
+    if kind in (JPEG, PNG):
+        return await _picture(request, instance, View(1, 90, None, None, kind))
+    return await _file(request, instance)
+
+
+async def _picture(request: Request, instance: Instance, view: View) -> Response:
+    pictures: Pictures = request.app.state.pictures
+    headers = _headers(request, view.etag(instance))
+    if _unchanged(request, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    began = time.perf_counter()
+    picture = await pictures.make(instance, view)
+    ms = round(1000 * (time.perf_counter() - began), 1)
+    log.info("preview.shown", orthanc_id=instance.orthanc_id, exam=instance.exam_id, bytes=len(picture), ms=ms)
+    return Response(picture, media_type=view.content_type, headers=headers)
+
+
+async def _file(request: Request, instance: Instance) -> Response:
+    """The stored file as it comes from Orthanc; the connection is closed when the last byte is sent."""
+    orthanc: Orthanc = request.app.state.orthanc
+    headers = _headers(request, f'"{instance.digest}"')
+    if _unchanged(request, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    async with contextlib.AsyncExitStack() as stack:
+        answer = await stack.enter_async_context(orthanc.file(instance.orthanc_id))
+        if answer is None:
+            raise Gone
+        if "content-length" in answer.headers:
+            headers["Content-Length"] = answer.headers["content-length"]
+        headers["Content-Disposition"] = f'attachment; filename="{instance.sop_instance_uid}.dcm"'
+        log.info("file.sent", orthanc_id=instance.orthanc_id, exam=instance.exam_id)
+        close = BackgroundTask(stack.pop_all().aclose)
+        return StreamingResponse(answer.aiter_raw(), media_type=DICOM, headers=headers, background=close)
+    raise AssertionError("unreachable: no context manager here swallows an exception")
+
+
+def _headers(request: Request, etag: str) -> dict[str, str]:
+    seconds: int = request.app.state.settings.max_age_seconds
+    return {
+        "ETag": etag,
+        "Cache-Control": f"private, max-age={seconds}",
+        "Vary": "Accept, Authorization",
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+def _unchanged(request: Request, etag: str) -> bool:
+    """If-None-Match (RFC 9110, 13.1.2), compared weakly as it says."""
+    known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+    return etag in known or "*" in known

@@ -1,0 +1,34 @@
+"""What the preview service refuses, beside the refusals in shared/errors.py.
+
+Problem
+|- FrameUnknown    404  the image has no such frame
+|- NotAcceptable   406  neither JPEG nor PNG (nor, for WADO, DICOM) is accepted
+|- Gone            410  the image was deleted in the PACS
+`- NoPicture       415  there is no picture in it, or none that can be decoded
+"""
+
+from shared.errors import Problem
+
+
+class FrameUnknown(Problem):
+    status, code, title = 404, "frame-unknown", "Frame unknown"
+    en = "The image has no frame {frame}; frames are counted from 1."
+    fr = "L'image n'a pas de trame {frame} ; les trames se comptent à partir de 1."
+
+
+class NotAcceptable(Problem):
+    status, code, title = 406, "not-acceptable", "Not acceptable"
+    en = "None of the accepted media types can be given; accept one of {types}."
+    fr = "Aucun des types de média acceptés ne peut être fourni ; acceptez l'un de {types}."
+
+
+class Gone(Problem):
+    status, code, title = 410, "deleted-in-pacs", "Deleted in the PACS"
+    en = "This image was deleted in the image store (Orthanc); ask the PACS administrators if that is a surprise."
+    fr = "Cette image a été supprimée du PACS (Orthanc) ; renseignez-vous auprès de ses administrateurs."
+
+
+class NoPicture(Problem):
+    status, code, title = 415, "no-picture", "No picture"
+    en = "This object holds no picture that can be shown (a report, a curve, a plan, or an unknown encoding)."
+    fr = "Cet objet ne contient pas d'image affichable (compte rendu, tracé, plan, ou encodage inconnu)."

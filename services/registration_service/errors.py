@@ -1,0 +1,40 @@
+"""What the registration service refuses, beside the refusals in shared/errors.py.
+
+Problem
+|- RegisteredElsewhere   409  the image is registered under another exam
+|- UidInUse              409  the SOP Instance UID is registered with another study, series or stored file
+|- EventOnItsWay         503  the instance is stored, but its event has not arrived here yet
+|- NothingKnownYet       404  nothing is known of the instance so far
+`- NotInternal           401  an internal route without the service token
+"""
+
+from shared.errors import DependencyAway, InstanceUnknown, Problem
+
+
+class RegisteredElsewhere(Problem):
+    status, code, title = 409, "registered-elsewhere", "Registered under another exam"
+    en = "This image is registered under another exam; the first registration holds, have it moved if that is wrong."
+    fr = "Cette image est enregistrée sous un autre examen ; le premier enregistrement vaut, faites-la déplacer au besoin."
+
+
+class UidInUse(Problem):
+    status, code, title = 409, "sop-uid-in-use", "SOP Instance UID in use"
+    en = "This SOP Instance UID is registered already with other values for {fields}; check which image is meant."
+    fr = "Ce SOP Instance UID est déjà enregistré avec d'autres valeurs pour {fields} ; vérifiez l'image visée."
+
+
+class EventOnItsWay(DependencyAway):
+    code = "event-on-its-way"
+    retry_after = 1
+    en = "The image is stored, but its arrival is not known here yet; repeat the request in a second."
+    fr = "L'image est stockée, mais son arrivée n'est pas encore connue ici ; répétez la requête dans une seconde."
+
+
+class NothingKnownYet(InstanceUnknown):
+    retry_after = 1
+
+
+class NotInternal(Problem):
+    status, code, title = 401, "not-internal", "Not an internal caller"
+    en = "This address is for Examflow's own services; it needs the service token."
+    fr = "Cette adresse est réservée aux services d'Examflow ; elle exige le jeton de service."

@@ -1,0 +1,58 @@
+"""What became of one stored image, for those who may know."""
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.registration_service import ledger
+from services.registration_service.errors import NothingKnownYet
+from services.registration_service.models import Exam, Image
+from services.registration_service.schemas import InternalInstance, RegistrationState
+from shared.errors import InstanceUnknown
+from shared.permission import Caller, may_see_instance
+
+
+async def fate_of(session: AsyncSession, caller: Caller, orthanc_id: str) -> RegistrationState:
+    """State, reason and record of an instance. Its uploaders may always ask; NothingKnownYet for others and until then."""
+    entry = await ledger.find(session, orthanc_id)
+    if entry is None:
+        raise NothingKnownYet
+    image, exam = await _record(session, orthanc_id)
+    if caller.sub not in entry.uploaders and not may_see_instance(
+        caller, exam.principals if exam else None, entry.uploaders
+    ):
+        raise NothingKnownYet
+    return RegistrationState(
+        orthancInstanceId=entry.orthanc_id,
+        sopInstanceUID=entry.sop_instance_uid,
+        state=entry.state,
+        code=entry.code,
+        reason=entry.reason,
+        imageID=image.image_id if image else None,
+    )
+
+
+async def describe_instance(session: AsyncSession, orthanc_id: str | None) -> InternalInstance:
+    """What the preview service needs to decide who may see an instance. Raises InstanceUnknown."""
+    entry = await ledger.find(session, orthanc_id) if orthanc_id else None
+    if entry is None:
+        raise InstanceUnknown
+    _, exam = await _record(session, entry.orthanc_id)
+    return InternalInstance(
+        orthancInstanceId=entry.orthanc_id,
+        sopInstanceUID=entry.sop_instance_uid,
+        state=entry.state,
+        examenID=exam.exam_id if exam else None,
+        principals=exam.principals if exam else None,
+        uploaders=entry.uploaders,
+        digest=entry.digest,
+        modality=entry.modality,
+        epoch=exam.rights_epoch if exam else None,
+    )
+
+
+async def _record(session: AsyncSession, orthanc_id: str) -> tuple[Image | None, Exam | None]:
+    found = await session.execute(
+        select(Image, Exam).join(Exam, Exam.exam_id == Image.exam_id).where(Image.orthanc_id == orthanc_id)
+    )
+    row = found.first()
+    return (row[0], row[1]) if row else (None, None)

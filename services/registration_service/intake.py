@@ -1,0 +1,181 @@
+"""What an image that arrived becomes: registered under its exam, waiting for it, or refused, each with its reason."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.registration_service import ledger, outbox
+from services.registration_service.ledger import State
+from services.registration_service.locks import lock_for_image
+from services.registration_service.models import Exam, Image, LedgerEntry
+from services.registration_service.registration import (
+    UNKNOWN_MODALITY,
+    Registration,
+    existing_image,
+    insert_image,
+    link_instance,
+)
+from shared.events import DicomStored, ImageRefused, ImageWaiting, Origin
+from shared.permission import ALL_EXAMS, Caller, may_see_exam
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class NotNow:
+    """Why an image is not registered: a code for programs, a sentence for people."""
+
+    state: State
+    code: str
+    reason: str
+
+
+async def take_in(session: AsyncSession, data: DicomStored, happened: datetime) -> LedgerEntry:
+    """Note a stored image and decide about it. The same event again changes nothing more."""
+    await lock_for_image(session, data.context.examen_id, data.accession_number)
+    entry = await ledger.note_stored(session, data, happened)
+    if entry.state == State.REGISTERED:
+        await _second_context(session, entry, data.context.examen_id)
+    else:
+        await decide(session, entry)
+    log.info(
+        "image.decided",
+        state=entry.state,
+        code=entry.code,
+        orthanc_id=entry.orthanc_id,
+        sop_instance_uid=entry.sop_instance_uid,
+        exam=entry.wanted_exam_id,
+    )
+    return entry
+
+
+async def decide(session: AsyncSession, entry: LedgerEntry) -> None:
+    """Register the image, or say why not. The caller holds the locks of its exam and of its ledger row."""
+    image = await existing_image(session, entry.sop_instance_uid)
+    if image is None:
+        found = await _find_exam(session, entry)
+        if isinstance(found, NotNow):
+            _put(session, entry, found)
+            return
+        if await insert_image(session, _wanted(entry, found), entry):
+            return
+        image = await existing_image(session, entry.sop_instance_uid)
+        assert image is not None, "a record that stood in the way is there"
+    await _meet(session, entry, image)
+
+
+async def _meet(session: AsyncSession, entry: LedgerEntry, image: Image) -> None:
+    """The record stands already: HTTP made it before the file arrived, or it is another image's."""
+    exam = await session.get_one(Exam, image.exam_id)
+    same = (image.study_instance_uid, image.series_instance_uid) == (
+        entry.study_instance_uid,
+        entry.series_instance_uid,
+    )
+    if image.orthanc_id is None and same and _permitted(entry, exam):
+        link_instance(session, image, entry, _actor(entry))
+        await _second_context(session, entry, entry.wanted_exam_id)
+        return
+    refusal = NotNow(State.REFUSED, "sop_uid_in_use", "another image is registered under this SOP Instance UID")
+    _put(session, entry, refusal)
+
+
+async def _second_context(session: AsyncSession, entry: LedgerEntry, exam_id: str | None) -> None:
+    """The first exam holds: another one asked for later is noted beside it and refused."""
+    held = await session.scalar(select(Image.exam_id).where(Image.orthanc_id == entry.orthanc_id))
+    if exam_id is None or exam_id == held or exam_id == entry.conflict_exam_id:
+        return
+    entry.conflict_exam_id = exam_id
+    reason = "the image is registered under another exam, and the first one holds"
+    _tell_refused(session, entry, exam_id, "registered-elsewhere", reason)
+
+
+async def _find_exam(session: AsyncSession, entry: LedgerEntry) -> Exam | NotNow:
+    """The exam that was named, else the only one with the image's accession number."""
+    if entry.wanted_exam_id:
+        exam = await session.get(Exam, entry.wanted_exam_id)
+        if exam is None:
+            return NotNow(State.WAITING, "exam-unknown", f"exam {entry.wanted_exam_id} is not open yet")
+    elif entry.accession_number:
+        query = select(Exam).where(Exam.accession_number == entry.accession_number).limit(2)
+        exams = (await session.scalars(query)).all()
+        if not exams:
+            reason = f"no exam has the accession number {entry.accession_number} yet"
+            return NotNow(State.WAITING, "accession-unknown", reason)
+        if len(exams) > 1:
+            reason = f"several exams have the accession number {entry.accession_number}"
+            return NotNow(State.WAITING, "accession-ambiguous", reason)
+        exam = exams[0]
+    else:
+        return NotNow(State.WAITING, "no-exam-named", "no exam was named, and the image has no accession number")
+    if not _permitted(entry, exam):
+        return NotNow(State.WAITING, "not-a-principal", "the uploader is not one of the exam's principals")
+    return exam
+
+
+def _permitted(entry: LedgerEntry, exam: Exam) -> bool:
+    """An uploader must be allowed to write the exam; modalities and partners are trusted to name the right one."""
+    origin = Origin.model_validate(entry.origin) if entry.origin else None
+    if origin is None:
+        return False  # nobody is known to have brought it
+    if origin.kind in ("modality", "partner"):
+        return True
+    scopes = frozenset({ALL_EXAMS}) if origin.all_exams else frozenset[str]()
+    return may_see_exam(Caller(origin.actor or "", scopes, tuple(origin.groups)), exam.principals)
+
+
+def _wanted(entry: LedgerEntry, exam: Exam) -> Registration:
+    return Registration(
+        exam_id=exam.exam_id,
+        study_instance_uid=entry.study_instance_uid,
+        series_instance_uid=entry.series_instance_uid,
+        sop_instance_uid=entry.sop_instance_uid,
+        acquired_at=entry.acquired_at or entry.first_seen,
+        modalite=entry.modality or UNKNOWN_MODALITY,
+        description=entry.wanted_description,
+        url=None,
+        by="event",
+        actor=_actor(entry),
+    )
+
+
+def _actor(entry: LedgerEntry) -> str:
+    return str(entry.origin.get("actor") or entry.origin.get("aet") or "unknown")
+
+
+def _put(session: AsyncSession, entry: LedgerEntry, found: NotNow) -> None:
+    """Write why the image is not registered into its row, and announce it where that is new."""
+    if (entry.state, entry.code) == (found.state, found.code):
+        return
+    entry.state, entry.code, entry.reason = found.state, found.code, found.reason
+    if found.state == State.REFUSED:
+        _tell_refused(session, entry, entry.wanted_exam_id, found.code, found.reason)
+        return
+    outbox.say(
+        session,
+        ImageWaiting(
+            orthanc_instance_id=entry.orthanc_id,
+            sop_instance_uid=entry.sop_instance_uid,
+            examen_id=entry.wanted_exam_id,
+            accession_number=entry.accession_number,
+            code=found.code,
+            reason=found.reason,
+        ),
+        entry.orthanc_id,
+    )
+
+
+def _tell_refused(session: AsyncSession, entry: LedgerEntry, exam_id: str | None, code: str, reason: str) -> None:
+    outbox.say(
+        session,
+        ImageRefused(
+            orthanc_instance_id=entry.orthanc_id,
+            sop_instance_uid=entry.sop_instance_uid,
+            examen_id=exam_id,
+            code=code,
+            reason=reason,
+        ),
+        entry.orthanc_id,
+    )

@@ -1,0 +1,45 @@
+"""What the preview service asks, under the service token; the gateway does not route it."""
+
+import hmac
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Path, Request
+
+from services.registration_service import ledger
+from services.registration_service.database import Database
+from services.registration_service.errors import NotInternal
+from services.registration_service.fate import describe_instance
+from services.registration_service.schemas import InternalInstance
+from services.registration_service.settings import Settings
+from shared.service import problems
+
+
+def _internal(request: Request, authorization: Annotated[str, Header()] = "") -> None:
+    settings: Settings = request.app.state.settings
+    wanted = f"Bearer {settings.internal_token.get_secret_value()}"
+    if not hmac.compare_digest(authorization.encode(), wanted.encode()):
+        raise NotInternal
+
+
+router = APIRouter(prefix="/internal", tags=["internal"], dependencies=[Depends(_internal)], responses=problems(401))
+
+
+@router.get("/instances/{orthancInstanceId}", responses=problems(404, 503))
+async def read_instance(
+    request: Request, orthanc_id: Annotated[str, Path(alias="orthancInstanceId")]
+) -> InternalInstance:
+    """An Orthanc instance."""
+    database: Database = request.app.state.database
+    async with database.transaction() as session:
+        return await describe_instance(session, orthanc_id)
+
+
+@router.get("/sop-instances/{sopInstanceUID}", responses=problems(404, 503))
+async def read_sop_instance(
+    request: Request, sop_instance_uid: Annotated[str, Path(alias="sopInstanceUID")]
+) -> InternalInstance:
+    """The Orthanc instance of a SOP Instance UID: the registered one, else the first seen."""
+    database: Database = request.app.state.database
+    async with database.transaction() as session:
+        entry = await ledger.find_by_sop(session, sop_instance_uid)
+        return await describe_instance(session, entry.orthanc_id if entry else None)

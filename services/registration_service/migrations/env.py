@@ -1,0 +1,29 @@
+"""Alembic's environment: the owner's database URL comes from EXAMFLOW_DATABASE__URL."""
+
+import asyncio
+import os
+
+from alembic import context
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from services.registration_service.models import Base
+
+_LOCK = text("SELECT pg_advisory_xact_lock(4711)")  # two upgrades at once: one waits for the other
+
+
+def _migrate(connection: Connection) -> None:
+    context.configure(connection=connection, target_metadata=Base.metadata, compare_server_default=True)
+    with context.begin_transaction():
+        connection.execute(_LOCK)
+        context.run_migrations()
+
+
+async def _run() -> None:
+    engine = create_async_engine(os.environ["EXAMFLOW_DATABASE__URL"])
+    async with engine.begin() as connection:
+        await connection.run_sync(_migrate)
+    await engine.dispose()
+
+
+asyncio.run(_run())

@@ -1,0 +1,127 @@
+"""The tables (PostgreSQL). `images_medicales` and `examens_medicaux` carry the names of the contract, case kept.
+
+Digests, states and further facts about an image live in the ledger: `images_medicales` holds registered images only.
+"""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, Index, Integer, String, Text, UniqueConstraint, func
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    """One metadata for all tables; constraints are named, so that migrations can speak of them."""
+
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: DateTime(timezone=True),
+        list[str]: ARRAY(Text),
+        dict[str, Any]: JSONB,
+    }
+
+
+class Exam(Base):
+    """A medical exam, as the HIS or our PUT last described it."""
+
+    __tablename__ = "examens_medicaux"
+    __table_args__ = (Index("ix_examens_medicaux_accessionNumber", "accessionNumber"),)
+
+    exam_id: Mapped[str] = mapped_column("examenID", String(36), primary_key=True)
+    accession_number: Mapped[str | None] = mapped_column("accessionNumber", String(64))
+    patient_id: Mapped[str | None] = mapped_column("patientID", String(64))
+    principals: Mapped[list[str]] = mapped_column(server_default="{}")
+    version: Mapped[int] = mapped_column(BigInteger)
+    rights_epoch: Mapped[int] = mapped_column("rightsEpoch", BigInteger, server_default="1")
+
+
+class Image(Base):
+    """A registered image. Exactly the columns of the contract."""
+
+    __tablename__ = "images_medicales"
+    __table_args__ = (
+        UniqueConstraint("sopInstanceUID", name="uq_images_medicales_sopInstanceUID"),
+        # Serves the list of an exam's images, newest first, and the check that an exam has images.
+        Index("ix_images_medicales_exam", "examenID", "dateAcquisition", "imageID"),
+        Index("ix_images_medicales_orthancInstanceId", "orthancInstanceId"),
+    )
+
+    image_id: Mapped[str] = mapped_column("imageID", String(36), primary_key=True)
+    exam_id: Mapped[str] = mapped_column("examenID", String(36), ForeignKey("examens_medicaux.examenID"))
+    study_instance_uid: Mapped[str] = mapped_column("studyInstanceUID", String(255))
+    series_instance_uid: Mapped[str] = mapped_column("seriesInstanceUID", String(255))
+    sop_instance_uid: Mapped[str] = mapped_column("sopInstanceUID", String(255))
+    acquired_at: Mapped[datetime] = mapped_column("dateAcquisition")
+    modalite: Mapped[str] = mapped_column("modalite", String(50))
+    description: Mapped[str] = mapped_column("description", Text)
+    url: Mapped[str | None] = mapped_column("url", String(500))
+    orthanc_id: Mapped[str | None] = mapped_column("orthancInstanceId", String(255))
+
+
+class LedgerEntry(Base):
+    """What became of one Orthanc instance: one row for each ever seen.
+
+    `state`: seen, waiting, registered, refused, dead, deleted (see ledger.py). `registered_by`: http or event.
+    """
+
+    __tablename__ = "intake_ledger"
+    __table_args__ = (
+        Index("ix_intake_ledger_sop", "sop_instance_uid"),
+        Index("ix_intake_ledger_waiting_exam", "wanted_exam_id", postgresql_where="state = 'waiting'"),
+        Index("ix_intake_ledger_waiting_accession", "accession_number", postgresql_where="state = 'waiting'"),
+        Index("ix_intake_ledger_state", "state", "first_seen"),
+    )
+
+    orthanc_id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    study_instance_uid: Mapped[str] = mapped_column(String(255))
+    series_instance_uid: Mapped[str] = mapped_column(String(255))
+    sop_instance_uid: Mapped[str] = mapped_column(String(255))
+    sop_class_uid: Mapped[str | None] = mapped_column(String(255))
+    modality: Mapped[str | None] = mapped_column(String(50))
+    acquired_at: Mapped[datetime | None]
+    accession_number: Mapped[str | None] = mapped_column(String(64))
+    size: Mapped[int | None] = mapped_column(BigInteger)
+    digest: Mapped[str | None] = mapped_column(String(32))
+    state: Mapped[str] = mapped_column(String(16), server_default="seen")
+    code: Mapped[str | None] = mapped_column(String(64))
+    reason: Mapped[str | None] = mapped_column(Text)
+    conflict_exam_id: Mapped[str | None] = mapped_column(String(36))
+    wanted_exam_id: Mapped[str | None] = mapped_column(String(36))
+    wanted_description: Mapped[str] = mapped_column(Text, server_default="")
+    uploaders: Mapped[list[str]] = mapped_column(server_default="{}")
+    origin: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    registered_by: Mapped[str | None] = mapped_column(String(8))
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    first_seen: Mapped[datetime] = mapped_column(server_default=func.now())
+    last_seen: Mapped[datetime] = mapped_column(server_default=func.now())
+    correlation_id: Mapped[str | None] = mapped_column(String(64))
+    attributes: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+
+
+class OutboxMessage(Base):
+    """An event that is still to be published; written in the transaction of what it tells."""
+
+    __tablename__ = "outbox"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    event_id: Mapped[str] = mapped_column(String(64))
+    routing_key: Mapped[str] = mapped_column(String(64))
+    correlation_id: Mapped[str | None] = mapped_column(String(64))
+    body: Mapped[str] = mapped_column(Text)
+    written_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class AuditEvent(Base):
+    """Who did what to which exam or image, when, and how it ended. Rows are only ever added."""
+
+    __tablename__ = "audit_events"
+    __table_args__ = (Index("ix_audit_events_exam", "exam_id", "recorded_at"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    actor: Mapped[str] = mapped_column(String(255))
+    action: Mapped[str] = mapped_column(String(64))
+    outcome: Mapped[str] = mapped_column(String(64))
+    exam_id: Mapped[str | None] = mapped_column(String(36))
+    subject: Mapped[str | None] = mapped_column(String(255))
+    correlation_id: Mapped[str | None] = mapped_column(String(64))

@@ -1,0 +1,124 @@
+"""What makes an image record: one for each SOP Instance UID, whoever comes first, and the first exam holds."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from uuid_utils import uuid7
+
+from services.registration_service import audit, outbox
+from services.registration_service.ledger import State
+from services.registration_service.models import Image, LedgerEntry
+from shared.events import ImageRegistered
+
+UNKNOWN_MODALITY = "UNKNOWN"
+
+
+@dataclass(frozen=True)
+class Registration:
+    """An image that is to be registered: its exam, its UIDs, and what is said about it."""
+
+    exam_id: str
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    acquired_at: datetime
+    modalite: str
+    description: str
+    url: str | None
+    by: Literal["http", "event"]
+    actor: str
+
+    @property
+    def link(self) -> str:
+        """The url given, or the image's own address."""
+        return self.url or f"/dicom/wado/{self.sop_instance_uid}"
+
+
+async def existing_image(session: AsyncSession, sop_instance_uid: str) -> Image | None:
+    """The record of a SOP Instance UID, held until the transaction ends."""
+    return await session.scalar(select(Image).where(Image.sop_instance_uid == sop_instance_uid).with_for_update())
+
+
+async def insert_image(session: AsyncSession, wanted: Registration, entry: LedgerEntry | None) -> Image | None:
+    """Make the record and tell of it; None where another transaction has just made one."""
+    made: Image | None = await session.scalar(
+        insert(Image)
+        .values(
+            image_id=str(uuid7()),
+            exam_id=wanted.exam_id,
+            study_instance_uid=wanted.study_instance_uid,
+            series_instance_uid=wanted.series_instance_uid,
+            sop_instance_uid=wanted.sop_instance_uid,
+            acquired_at=wanted.acquired_at,
+            modalite=wanted.modalite,
+            description=wanted.description,
+            url=wanted.link,
+            orthanc_id=entry.orthanc_id if entry else None,
+        )
+        .on_conflict_do_nothing(index_elements=[Image.sop_instance_uid])
+        .returning(Image)
+    )
+    if made is None:
+        return None
+    if entry is not None:
+        mark_registered(entry, wanted.by)
+    tell_registered(session, made, created=True)
+    _audit(session, made, wanted.actor, "created")
+    return made
+
+
+def fill_in(session: AsyncSession, image: Image, wanted: Registration, entry: LedgerEntry) -> None:
+    """What the first HTTP registration adds to a record that an event made."""
+    image.description, image.url = wanted.description, wanted.link
+    image.acquired_at, image.modalite = wanted.acquired_at, wanted.modalite
+    mark_registered(entry, "http")
+    tell_registered(session, image, created=False)
+    _audit(session, image, wanted.actor, "filled-in")
+
+
+def link_instance(session: AsyncSession, image: Image, entry: LedgerEntry, actor: str) -> None:
+    """Give a record that HTTP made before its file arrived the instance it was waiting for."""
+    image.orthanc_id = entry.orthanc_id
+    mark_registered(entry, "http")
+    tell_registered(session, image, created=False)
+    _audit(session, image, actor, "linked")
+
+
+def mark_registered(entry: LedgerEntry, by: Literal["http", "event"]) -> None:
+    """The ledger says that the instance is registered, and by which door."""
+    entry.state, entry.code, entry.reason, entry.registered_by = State.REGISTERED, None, None, by
+
+
+def tell_registered(session: AsyncSession, image: Image, *, created: bool) -> None:
+    """Announce the record."""
+    outbox.say(
+        session,
+        ImageRegistered(
+            image_id=image.image_id,
+            examen_id=image.exam_id,
+            study_instance_uid=image.study_instance_uid,
+            series_instance_uid=image.series_instance_uid,
+            sop_instance_uid=image.sop_instance_uid,
+            orthanc_instance_id=image.orthanc_id,
+            date_acquisition=image.acquired_at,
+            modalite=image.modalite,
+            url=image.url,
+            created=created,
+        ),
+        image.orthanc_id or image.sop_instance_uid,
+    )
+
+
+def _audit(session: AsyncSession, image: Image, actor: str, outcome: str) -> None:
+    audit.append(
+        session,
+        actor=actor,
+        action="image.register",
+        outcome=outcome,
+        exam_id=image.exam_id,
+        subject=image.sop_instance_uid,
+    )

@@ -1,0 +1,157 @@
+"""The registration service's JSON, exactly as the contract shows it."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, field_validator
+
+from services.registration_service.models import Exam, Image, LedgerEntry
+from services.registration_service.registration import UNKNOWN_MODALITY, Registration
+from shared.timestamps import to_wire
+
+Timestamp = Annotated[datetime, PlainSerializer(to_wire, return_type=str)]
+Uid = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9]+(\.[0-9]+)*$", examples=["1.2.840.1"])]
+# Text without control characters: it is stored, answered and logged.
+ExamId = Annotated[str, Field(min_length=1, max_length=36, pattern=r"^[^\x00-\x1f\x7f/]+$", examples=["EX-4711"])]
+OrthancId = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[0-9a-f-]+$")]
+Principal = Annotated[str, Field(max_length=255, pattern=r"^(user|group):[^\x00-\x1f\x7f]+$")]
+LATEST_VERSION = 2**63 - 1
+
+
+class ImageToRegister(BaseModel):
+    """The body of a registration. A null date or modality falls back as it does for an image registered by event."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    examenID: ExamId
+    studyInstanceUID: Uid
+    seriesInstanceUID: Uid
+    sopInstanceUID: Uid
+    dateAcquisition: AwareDatetime | None
+    modalite: Annotated[str, Field(min_length=1, max_length=50)] | None
+    description: Annotated[str, Field(max_length=4000)]
+    url: Annotated[str, Field(max_length=500)] | None = None
+    orthancInstanceId: OrthancId | None = None
+
+    @field_validator("modalite", "description")
+    @classmethod
+    def _without_nul(cls, text: str | None) -> str | None:
+        if text and "\0" in text:
+            raise ValueError("must not hold a NUL character", "ne doit pas contenir de caractère NUL")  # noqa: TRY003
+        return text
+
+    def wanted(self, entry: LedgerEntry | None, actor: str) -> Registration:
+        """The registration that this asks for."""
+        return Registration(
+            exam_id=self.examenID,
+            study_instance_uid=self.studyInstanceUID,
+            series_instance_uid=self.seriesInstanceUID,
+            sop_instance_uid=self.sopInstanceUID,
+            acquired_at=self.dateAcquisition or (entry.first_seen if entry else datetime.now(UTC)),
+            modalite=self.modalite or UNKNOWN_MODALITY,
+            description=self.description,
+            url=self.url,
+            by="http",
+            actor=actor,
+        )
+
+
+class ImageRecord(BaseModel):
+    """A registered image."""
+
+    imageID: str
+    examenID: str
+    studyInstanceUID: str
+    seriesInstanceUID: str
+    sopInstanceUID: str
+    dateAcquisition: Timestamp
+    modalite: str
+    description: str
+    url: str | None
+    orthancInstanceId: str | None
+
+    @classmethod
+    def of(cls, image: Image) -> "ImageRecord":
+        """The record as JSON shows it."""
+        return cls(
+            imageID=image.image_id,
+            examenID=image.exam_id,
+            studyInstanceUID=image.study_instance_uid,
+            seriesInstanceUID=image.series_instance_uid,
+            sopInstanceUID=image.sop_instance_uid,
+            dateAcquisition=image.acquired_at,
+            modalite=image.modalite,
+            description=image.description,
+            url=image.url,
+            orthancInstanceId=image.orthanc_id,
+        )
+
+
+class ImagePage(BaseModel):
+    """Some of an exam's images, and the cursor of those that follow."""
+
+    items: list[ImageRecord]
+    next: str | None
+
+
+class ImageMove(BaseModel):
+    """The exam that a wrongly linked image belongs to."""
+
+    examenID: ExamId
+
+
+class ExamToUpsert(BaseModel):
+    """The whole exam: an omitted field becomes empty."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    accessionNumber: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")] | None = None
+    patientID: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")] | None = None
+    principals: Annotated[list[Principal], Field(max_length=1000)] = []
+    version: Annotated[int, Field(ge=0, le=LATEST_VERSION, strict=True)] | None = None
+
+
+class ExamRecord(BaseModel):
+    """An exam as it stands."""
+
+    examenID: str
+    accessionNumber: str | None
+    patientID: str | None
+    principals: list[str]
+    version: int
+
+    @classmethod
+    def of(cls, exam: Exam) -> "ExamRecord":
+        """The exam as JSON shows it."""
+        return cls(
+            examenID=exam.exam_id,
+            accessionNumber=exam.accession_number,
+            patientID=exam.patient_id,
+            principals=exam.principals,
+            version=exam.version,
+        )
+
+
+class RegistrationState(BaseModel):
+    """What became of a stored image."""
+
+    orthancInstanceId: str
+    sopInstanceUID: str
+    state: str
+    code: str | None
+    reason: str | None
+    imageID: str | None
+
+
+class InternalInstance(BaseModel):
+    """What the preview service needs to know of an instance; never leaves Examflow."""
+
+    orthancInstanceId: str
+    sopInstanceUID: str
+    state: str
+    examenID: str | None
+    principals: list[str] | None
+    uploaders: list[str]
+    digest: str | None
+    modality: str | None
+    epoch: int | None

@@ -1,0 +1,62 @@
+"""When an image was acquired: the first usable of several DICOM dates (PS3.3 C.7), in UTC."""
+
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo
+
+from pydicom import Dataset
+from pydicom.valuerep import DA, DT, TM
+
+from services.upload_service.dicom import text_of
+
+
+def acquisition_date(tags: Dataset, facility_zone: str) -> datetime | None:
+    """AcquisitionDateTime, else the date and time of acquisition, content, series or study; None if there is none.
+
+    The offset is the value's own, else TimezoneOffsetFromUTC, else the facility's zone.
+    """
+    zone = _offset(text_of(tags, "TimezoneOffsetFromUTC")) or ZoneInfo(facility_zone)
+    found = _datetime(text_of(tags, "AcquisitionDateTime"))
+    for of in ("Acquisition", "Content", "Series", "Study"):
+        found = found or _date_and_time(text_of(tags, f"{of}Date"), text_of(tags, f"{of}Time"))
+    if found is None:
+        return None
+    try:
+        return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
+    except OverflowError:  # year 1 or 9999 moved over its edge
+        return None
+
+
+def _datetime(text: str | None) -> datetime | None:
+    """A DT value (PS3.5 6.2), which may stop after any part from the day on."""
+    if text is None or len(text) < 8:
+        return None
+    try:
+        parsed = DT(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return None if parsed is None else datetime.fromisoformat(parsed.isoformat())
+
+
+def _date_and_time(date: str | None, time: str | None) -> datetime | None:
+    """A DA and a TM value; without a usable time, the day's beginning."""
+    try:
+        day = DA(date)
+    except (ValueError, TypeError):
+        return None
+    if day is None:
+        return None
+    try:
+        moment = TM(time)
+    except (ValueError, TypeError):
+        moment = None
+    if moment is None:
+        return datetime(day.year, day.month, day.day)
+    return datetime(day.year, day.month, day.day, moment.hour, moment.minute, moment.second, moment.microsecond)
+
+
+def _offset(text: str | None) -> tzinfo | None:
+    """TimezoneOffsetFromUTC, such as +0130."""
+    if text is None or len(text) != 5 or text[0] not in "+-" or not text[1:].isdigit():
+        return None
+    ahead = timedelta(hours=int(text[1:3]), minutes=int(text[3:5]))
+    return timezone(ahead if text[0] == "+" else -ahead) if ahead < timedelta(hours=24) else None

@@ -1,0 +1,36 @@
+"""Wires the upload service: HTTP in, through the DICOM gate, to Orthanc, and `dicom.stored` out."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+
+from services.upload_service.api import router
+from services.upload_service.settings import Settings
+from services.upload_service.upload import Uploads
+from shared.broker import Publisher, exchange_answers, make_broker, running
+from shared.orthanc import Orthanc
+from shared.service import create_service
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The upload service as an ASGI app; nothing is opened before its lifespan."""
+    settings = settings or Settings()
+    orthanc = Orthanc(settings.orthanc)
+    broker = make_broker(settings.broker, "upload")
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with contextlib.aclosing(orthanc), running(broker):
+            yield
+
+    app = create_service(
+        "upload",
+        settings,
+        lifespan=lifespan,
+        routers=[router],
+        checks={"orthanc": orthanc.answers, "rabbitmq": lambda: exchange_answers(broker, settings.broker)},
+    )
+    app.state.settings = settings
+    app.state.uploads = Uploads(orthanc, Publisher(broker, settings.broker), settings)
+    return app

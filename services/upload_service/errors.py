@@ -1,0 +1,102 @@
+"""What the upload service refuses, beside the refusals in shared/errors.py.
+
+Problem
+|- NotMultipart          415  the body is not multipart/form-data
+|- FormBroken            400  the multipart body has no boundary, is cut off, or cannot be read
+|- FieldUnexpected       400  a part that this request does not have, or has twice
+|- FileMissing           400  there is no part named `file`
+|- FileEmpty             400
+|- FileTooLarge          413
+|- NotDicom              400  no DICM at byte 128
+|- DicomBroken           400  the file cannot be read as DICOM, or ends too early
+|- HeaderTooLarge        400  more bytes before the pixel data than are taken
+|- TagsMissing           400  mandatory tags, each named
+|- AlreadyOther          409  another image has this SOP Instance UID
+`- StoredUnlinked        503  stored, but the event could not be confirmed
+"""
+
+from collections.abc import Sequence
+
+from shared.errors import FieldError, Problem
+
+
+class NotMultipart(Problem):
+    status, code, title = 415, "not-multipart", "Unsupported media type"
+    en = "The body must be multipart/form-data with the DICOM file in the part 'file'."
+    fr = "Le corps doit être en multipart/form-data, avec le fichier DICOM dans la partie « file »."
+
+
+class FormBroken(Problem):
+    status, code, title = 400, "form-broken", "Broken form"
+    en = "The multipart body cannot be read ({what_en}); build it with your HTTP library and send it again."
+    fr = "Le corps multipart est illisible ({what_fr}) ; construisez-le avec votre bibliothèque HTTP et renvoyez-le."
+
+
+class FieldUnexpected(Problem):
+    status, code, title = 400, "field-unexpected", "Unexpected field"
+    en = "The form has an unexpected part: {what_en}. It takes one 'file', and 'examenID' and 'description' as text."
+    fr = "Le formulaire a une partie inattendue : {what_fr}. Il accepte un « file », et « examenID », « description »."
+
+
+class FileMissing(Problem):
+    status, code, title = 400, "file-missing", "File missing"
+    en = "The form has no file; put the DICOM file into a part named 'file'."
+    fr = "Le formulaire ne contient pas de fichier ; placez le fichier DICOM dans une partie nommée « file »."
+
+    def __init__(self) -> None:
+        super().__init__([FieldError("file", "is missing", "manque")])
+
+
+class FileEmpty(Problem):
+    status, code, title = 400, "file-empty", "File empty"
+    en = "The file has no bytes; check the export and send it again."
+    fr = "Le fichier est vide ; vérifiez l'export et renvoyez-le."
+
+
+class FileTooLarge(Problem):
+    status, code, title = 413, "file-too-large", "File too large"
+    en = (
+        "The file is larger than the {limit} bytes taken here; split the image or ask the operators for a higher limit."
+    )
+    fr = "Le fichier dépasse les {limit} octets acceptés ; divisez l'image ou demandez une limite plus haute."
+
+
+class NotDicom(Problem):
+    status, code, title = 400, "not-dicom", "Not a DICOM file"
+    en = "The file is not DICOM (no 'DICM' at byte 128, DICOM PS3.10); send the file as the modality exported it."
+    fr = "Le fichier n'est pas du DICOM (pas de « DICM » à l'octet 128) ; envoyez le fichier exporté par la modalité."
+
+
+class DicomBroken(Problem):
+    status, code, title = 400, "dicom-broken", "Broken DICOM file"
+    en = "The DICOM file is broken: {what_en}; export it again from its source."
+    fr = "Le fichier DICOM est abîmé : {what_fr} ; exportez-le de nouveau depuis sa source."
+
+
+class HeaderTooLarge(Problem):
+    status, code, title = 400, "header-too-large", "DICOM header too large"
+    en = "The DICOM header is larger than the {limit} bytes taken here; remove the large private elements before the pixels."
+    fr = "L'en-tête DICOM dépasse les {limit} octets acceptés ; retirez les grands éléments privés avant les pixels."
+
+
+class TagsMissing(Problem):
+    status, code, title = 400, "tags-missing", "Mandatory tags missing"
+    en = "The DICOM file lacks a usable value for {tags}; export it again with them."
+    fr = "Le fichier DICOM n'a pas de valeur utilisable pour {tags} ; exportez-le de nouveau avec ces attributs."
+
+    def __init__(self, tags: Sequence[str]) -> None:
+        errors = [FieldError(tag, "is missing or not usable", "manque ou n'est pas utilisable") for tag in tags]
+        super().__init__(errors, tags=", ".join(tags))
+
+
+class AlreadyOther(Problem):
+    status, code, title = 409, "already-other", "Another image has this UID"
+    en = "An image with this SOP Instance UID but other content is stored already; nothing was overwritten."
+    fr = "Une image ayant ce SOP Instance UID mais un autre contenu est déjà stockée ; rien n'a été écrasé."
+
+
+class StoredUnlinked(Problem):
+    status, code, title = 503, "stored-unlinked", "Stored, not yet linked"
+    retry_after = 5
+    en = "The image is stored, but its event could not be sent; send it again to link it to its exam."
+    fr = "L'image est stockée, mais son événement n'a pu être envoyé ; renvoyez-la pour la lier à son examen."

@@ -1,0 +1,93 @@
+"""One upload's file on its way from the form to Orthanc: small files whole, large ones flowing, both through the gate."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from services.upload_service.dicom import Header, cut_off, read_header
+from services.upload_service.errors import FileEmpty
+from services.upload_service.settings import Settings
+from shared.orthanc import Orthanc, Stored
+
+PIECE = 256 * 1024  # Orthanc reads the head of a chunk byte by byte: send few, large ones
+
+
+@dataclass(frozen=True)
+class Received:
+    """A file that Orthanc has: what it is, how large, and its MD5 in hex."""
+
+    stored: Stored
+    header: Header
+    size: int
+    digest: str
+
+
+class Receiving:
+    """Takes one file. Nothing is stored unless the whole form was read and the gate has passed."""
+
+    def __init__(self, pieces: AsyncIterator[bytes], orthanc: Orthanc, settings: Settings) -> None:
+        self._pieces = pieces
+        self._orthanc = orthanc
+        self._settings = settings
+        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._size = 0
+        self._failure: Exception | None = None
+
+    async def store(self) -> Received:
+        """Read the file to its end and store it; raises the refusals of form, gate and Orthanc."""
+        begin = bytearray()
+        whole = await self._read_until(begin, self._settings.buffered_file)
+        header = self._gate(begin, whole)
+        while header is None:
+            whole = await self._read_until(begin, min(2 * len(begin), self._settings.header_limit))
+            header = self._gate(begin, whole)
+        content = bytes(begin)
+        self._count(content)
+        stored = await (self._orthanc.store(content) if whole else self._flow(content, header))
+        return Received(stored, header, self._size, self._md5.hexdigest())
+
+    def _gate(self, begin: bytearray, whole: bool) -> Header | None:
+        return read_header(bytes(begin), whole=whole, limit=self._settings.header_limit)
+
+    async def _read_until(self, begin: bytearray, size: int) -> bool:
+        """Fill `begin` to at least `size` bytes; whether the form ended with that."""
+        while len(begin) < size:
+            piece = await anext(self._pieces, None)
+            if piece is None:
+                if not begin:
+                    raise FileEmpty
+                return True
+            begin += piece
+        return False
+
+    async def _flow(self, begin: bytes, header: Header) -> Stored:
+        """Stream the file on; what stops it short (the client, a limit, the form) is raised in place of Orthanc's 400."""
+        try:
+            return await self._orthanc.store(self._rest(begin, header))
+        except Exception:
+            if self._failure is not None:
+                raise self._failure from None
+            raise
+
+    async def _rest(self, begin: bytes, header: Header) -> AsyncIterator[bytes]:
+        yield begin
+        held = bytearray()
+        try:
+            async for piece in self._pieces:
+                held += piece
+                if len(held) >= PIECE:
+                    self._count(held)
+                    yield bytes(held)
+                    held.clear()
+            if self._size + len(held) < header.least_size:
+                raise cut_off()
+        except Exception as error:
+            self._failure = error
+            raise  # Orthanc sees a body cut off, and stores nothing
+        self._count(held)
+        if held:
+            yield bytes(held)
+
+    def _count(self, piece: bytes | bytearray) -> None:
+        self._md5.update(piece)
+        self._size += len(piece)

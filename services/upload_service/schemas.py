@@ -1,0 +1,71 @@
+"""The upload service's JSON, exactly as the contract shows it."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, PlainSerializer
+
+from services.upload_service.upload import Uploaded
+from shared.timestamps import to_wire
+
+Timestamp = Annotated[datetime, PlainSerializer(to_wire, return_type=str)]
+
+
+class UploadData(BaseModel):
+    """Orthanc's answer to a store, with the identity and first facts of the image."""
+
+    ID: str
+    ParentPatient: str
+    ParentSeries: str
+    ParentStudy: str
+    Path: str
+    Status: Literal["Success", "AlreadyStored"]
+    StudyInstanceUID: str
+    SeriesInstanceUID: str
+    SOPInstanceUID: str
+    SOPClassUID: str | None
+    acquisitionDate: Timestamp | None
+    modality: str | None
+    event: Literal["confirmed", "pending"]
+
+
+class UploadAnswer(BaseModel):
+    success: Literal[True] = True
+    data: UploadData
+
+    @classmethod
+    def of(cls, uploaded: Uploaded) -> "UploadAnswer":
+        """The answer to an upload."""
+        event = uploaded.event
+        data = UploadData.model_validate(
+            {
+                "ID": event.orthanc_instance_id,
+                "ParentPatient": event.orthanc_patient_id,
+                "ParentSeries": event.orthanc_series_id,
+                "ParentStudy": event.orthanc_study_id,
+                "Path": uploaded.path,
+                "Status": uploaded.status,
+                "StudyInstanceUID": event.study_instance_uid,
+                "SeriesInstanceUID": event.series_instance_uid,
+                "SOPInstanceUID": event.sop_instance_uid,
+                "SOPClassUID": event.sop_class_uid,
+                "acquisitionDate": event.acquisition_date,
+                "modality": event.modality,
+                "event": "confirmed",
+            }
+        )
+        return cls(data=data)
+
+
+class FieldLimit(BaseModel):
+    name: str
+    required: bool
+    maxLength: int | None
+
+
+class UploadLimits(BaseModel):
+    """What a client can check before it sends."""
+
+    maxFileSize: int
+    fields: list[FieldLimit]
+    transferSyntaxes: list[str]

@@ -1,0 +1,135 @@
+"""RabbitMQ: one connection per service, publishing that is persistent, confirmed, mandatory and bounded in time."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import structlog
+from aio_pika.exceptions import AMQPError, DeliveryError
+from faststream.exceptions import IncorrectState
+from faststream.rabbit import Channel, RabbitBroker, RabbitExchange
+from faststream.rabbit.prometheus import RabbitPrometheusMiddleware
+from prometheus_client import REGISTRY
+from yarl import URL
+
+from shared.errors import BrokerAway
+from shared.events import CONTENT_TYPE, DataT, Event
+from shared.settings import BrokerSettings
+
+log = structlog.get_logger()
+
+START_PAUSE_SECONDS = 2.0
+# What aio-pika, aiormq and FastStream raise when a publish was not confirmed, or nobody took it.
+NOT_CONFIRMED = (AMQPError, DeliveryError, ConnectionError, TimeoutError, OSError, RuntimeError, IncorrectState)
+
+
+def make_broker(settings: BrokerSettings, service: str) -> RabbitBroker:
+    """A broker that opens nothing yet. It declares nothing ever: topology is in deploy/rabbitmq/definitions.json."""
+    url = URL(settings.url.get_secret_value()).update_query(heartbeat=settings.heartbeat_seconds)
+    return RabbitBroker(
+        str(url),
+        fail_fast=False,
+        reconnect_interval=START_PAUSE_SECONDS,
+        # A returned message (no queue took it) is an error, not a silent success.
+        default_channel=Channel(prefetch_count=settings.prefetch, on_return_raises=True),
+        app_id=service,
+        graceful_timeout=15.0,
+        middlewares=[RabbitPrometheusMiddleware(registry=REGISTRY, app_name=service)],
+        logger=None,
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(broker: RabbitBroker) -> AsyncIterator[None]:
+    """Start the broker in the background, again and again until it answers, and stop it at the end."""
+    starting = asyncio.create_task(_start(broker), name="broker-start")
+    try:
+        yield
+    finally:
+        starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await starting
+        await broker.stop()
+
+
+async def _start(broker: RabbitBroker) -> None:
+    while True:
+        try:
+            await broker.start()
+            log.info("broker.connected")
+            return
+        except NOT_CONFIRMED as error:
+            log.warning("broker.away", kind=type(error).__name__, why=str(error), again_in_seconds=START_PAUSE_SECONDS)
+            await asyncio.sleep(START_PAUSE_SECONDS)
+
+
+class Publisher:
+    """Publishes events to the exchange under this service's user name, which the broker checks."""
+
+    def __init__(self, broker: RabbitBroker, settings: BrokerSettings) -> None:
+        self._broker = broker
+        self._settings = settings
+        self._user = URL(settings.url.get_secret_value()).user
+        self._exchange = RabbitExchange(settings.exchange, declare=False)
+
+    async def publish(self, event: Event[DataT], *, mandatory: bool = True) -> None:
+        """Return once the broker has confirmed it; raise BrokerAway where it has not within the time limit.
+
+        `mandatory`: a message that no queue takes is an error as well.
+        """
+        await self.publish_raw(
+            event.model_dump_json(by_alias=True).encode(),
+            event.type,
+            message_id=event.id,
+            correlation_id=event.correlationid,
+            mandatory=mandatory,
+        )
+
+    async def publish_raw(
+        self, body: bytes, routing_key: str, *, message_id: str, correlation_id: str | None, mandatory: bool
+    ) -> None:
+        """The same for an event that is JSON already."""
+        try:
+            # FastStream's own timeout does not cover the wait for a reconnection.
+            async with asyncio.timeout(self._settings.confirm_seconds):
+                await self._broker.publish(
+                    body,
+                    exchange=self._exchange,
+                    routing_key=routing_key,
+                    mandatory=mandatory,
+                    persist=True,
+                    content_type=CONTENT_TYPE,
+                    message_id=message_id,
+                    message_type=routing_key,
+                    correlation_id=correlation_id,
+                    user_id=self._user,
+                )
+        except NOT_CONFIRMED as error:
+            log.error("event.unconfirmed", type=routing_key, kind=type(error).__name__, why=str(error))
+            raise BrokerAway from error
+
+
+async def exchange_answers(broker: RabbitBroker, settings: BrokerSettings) -> None:
+    """Readiness: a round trip to the broker that finds the exchange; raises where it does not."""
+    connection = broker._connection
+    if connection is None or connection.is_closed:
+        raise ConnectionError("not connected")
+    channel = await connection.channel()
+    try:
+        await channel.get_exchange(settings.exchange, ensure=True)
+    finally:
+        await channel.close()
+
+
+async def queue_consumed(broker: RabbitBroker, queue: str) -> None:
+    """Readiness: the queue exists and somebody consumes from it; raises where not."""
+    connection = broker._connection
+    if connection is None or connection.is_closed:
+        raise ConnectionError("not connected")
+    channel = await connection.channel()
+    try:
+        declared = await channel.declare_queue(queue, passive=True)
+        if not declared.declaration_result.consumer_count:
+            raise ConnectionError(f"nobody consumes from {queue}")
+    finally:
+        await channel.close()

@@ -1,0 +1,150 @@
+"""Refusals that every service can make, each with its HTTP status and its one sentence in English and French.
+
+Problem                        a refusal with a status, a code and a sentence (RFC 9457)
+|- Unauthenticated        401  no token, or one that does not verify
+|- ScopeMissing           403  the token lacks a scope
+|- InvalidInput           400  fields that do not fit, each named
+|- ExamUnknown            404  no such exam, or not the caller's
+|- ImageUnknown           404  no such image record, or not the caller's
+|- InstanceUnknown        404  no such Orthanc instance, or not the caller's
+|- DependencyAway         503  something this service needs does not answer
+|  |- OrthancAway
+|  |- BrokerAway
+|  |- DatabaseAway
+|  |- RegistrationAway
+|  `- KeysAway                 no key to verify tokens with could be had
+`- OrthancNonsense        502  Orthanc answered what its contract does not allow
+
+A service's own refusals stand in its `errors.py` and derive from these.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+Language = Literal["en", "fr"]
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One field of a request that does not fit: its name, what is wrong, and the value where it may be shown.
+
+    `value` is given only for UIDs, numbers, dates, enumerations and URLs: anything else may be about a patient.
+    """
+
+    field: str
+    en: str
+    fr: str
+    value: str | None = None
+
+    def said(self, language: Language) -> dict[str, str]:
+        """The entry of `errors` in a problem document."""
+        said = {"field": self.field, "problem": self.fr if language == "fr" else self.en}
+        return said if self.value is None else {**said, "value": self.value[:80]}
+
+
+class Problem(Exception):
+    """A refusal. Subclasses give the status, the code (`/problems/<code>`), the title and the sentence.
+
+    The sentences are format strings over the keyword arguments; they never hold patient data.
+    """
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "internal-error"
+    title: ClassVar[str] = "Internal error"
+    en: ClassVar[str] = "Something failed here that should not have; give the correlation id to the operators."
+    fr: ClassVar[str] = "Une erreur interne s'est produite ; transmettez l'identifiant de corrélation à l'exploitation."
+    retry_after: ClassVar[int | None] = None
+
+    def __init__(self, errors: Sequence[FieldError] = (), **facts: object) -> None:
+        self.errors = tuple(errors)
+        self.facts = facts
+        super().__init__(self.sentence("en"))
+
+    def sentence(self, language: Language) -> str:
+        """What was wrong and what to do, for a person."""
+        return (self.fr if language == "fr" else self.en).format(**self.facts)
+
+
+class Unauthenticated(Problem):
+    status, code, title = 401, "unauthenticated", "Not authenticated"
+    en = "{why_en} Send a valid token as 'Authorization: Bearer ...'."
+    fr = "{why_fr} Envoyez un jeton valide : « Authorization: Bearer ... »."
+
+
+class ScopeMissing(Problem):
+    status, code, title = 403, "scope-missing", "Scope missing"
+    en = "The token lacks the scope '{scope}', which this request needs; ask for a token that carries it."
+    fr = "Le jeton n'a pas le droit « {scope} » que cette requête exige ; demandez un jeton qui le porte."
+
+
+class InvalidInput(Problem):
+    status, code, title = 400, "invalid-input", "Invalid input"
+    en = "The request does not fit: {summary_en}."
+    fr = "La requête n'est pas valide : {summary_fr}."
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        super().__init__(
+            errors,
+            summary_en="; ".join(f"{e.field}: {e.en}" for e in errors),
+            summary_fr=" ; ".join(f"{e.field} : {e.fr}" for e in errors),
+        )
+
+
+class ExamUnknown(Problem):
+    status, code, title = 404, "exam-unknown", "Exam unknown"
+    en = "There is no such exam for you; check the examenID, or have the exam opened first."
+    fr = "Cet examen n'existe pas pour vous ; vérifiez l'examenID, ou faites d'abord ouvrir l'examen."
+
+
+class ImageUnknown(Problem):
+    status, code, title = 404, "image-unknown", "Image unknown"
+    en = "There is no such image for you; check the imageID."
+    fr = "Cette image n'existe pas pour vous ; vérifiez l'imageID."
+
+
+class InstanceUnknown(Problem):
+    status, code, title = 404, "instance-unknown", "Instance unknown"
+    en = "There is no such stored image for you; check the identifier, or upload the image first."
+    fr = "Cette image stockée n'existe pas pour vous ; vérifiez l'identifiant, ou téléversez d'abord l'image."
+
+
+class DependencyAway(Problem):
+    status, code, title = 503, "dependency-away", "Temporarily unavailable"
+    retry_after = 5
+
+
+class OrthancAway(DependencyAway):
+    code = "orthanc-away"
+    en = "The image store (Orthanc) does not answer; nothing was changed, repeat the request in a few seconds."
+    fr = "Le PACS (Orthanc) ne répond pas ; rien n'a été modifié, répétez la requête dans quelques secondes."
+
+
+class BrokerAway(DependencyAway):
+    code = "broker-away"
+    en = "The message broker does not confirm; repeat the request in a few seconds."
+    fr = "Le courtier de messages ne confirme pas ; répétez la requête dans quelques secondes."
+
+
+class DatabaseAway(DependencyAway):
+    code = "database-away"
+    en = "The database does not answer; nothing was changed, repeat the request in a few seconds."
+    fr = "La base de données ne répond pas ; rien n'a été modifié, répétez la requête dans quelques secondes."
+
+
+class RegistrationAway(DependencyAway):
+    code = "registration-away"
+    en = "The registration service does not answer, so your rights cannot be checked; repeat in a few seconds."
+    fr = "Le service d'enregistrement ne répond pas, vos droits ne peuvent être vérifiés ; répétez plus tard."
+
+
+class KeysAway(DependencyAway):
+    code = "keys-away"
+    en = "The keys that verify tokens cannot be had, so nobody is let in; repeat the request in a few seconds."
+    fr = "Les clés de vérification des jetons sont indisponibles, personne n'est admis ; répétez plus tard."
+
+
+class OrthancNonsense(Problem):
+    status, code, title = 502, "orthanc-nonsense", "Unexpected answer from the image store"
+    en = "The image store (Orthanc) gave an answer that cannot be used ({what}); tell the operators."
+    fr = "Le PACS (Orthanc) a donné une réponse inutilisable ({what}) ; prévenez l'exploitation."

@@ -1,0 +1,177 @@
+"""The events on the wire: CloudEvents 1.0, structured JSON, one frozen model each. The only place that knows their shape.
+
+`type` is also the routing key on the exchange `medical-images`. Unknown fields are ignored and a new field has a
+default, so publishers and consumers need not change together; a changed meaning is a new type.
+No event names a patient: the HIS's opaque patientID travels in `exam.upserted` alone.
+"""
+
+from datetime import UTC, datetime
+from typing import ClassVar, Generic, Literal, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+from uuid_utils import uuid7
+
+CONTENT_TYPE = "application/cloudevents+json"
+_CAPITAL_ID = {"examen_id", "from_examen_id", "to_examen_id", "image_id", "patient_id"}
+
+
+def wire_name(field: str) -> str:
+    """The camelCase of the contract: `sopInstanceUID`, `remoteIP` and `examenID`, but Orthanc's own `...Id`."""
+    head, _, last = field.rpartition("_")
+    if last in ("uid", "ip") or field in _CAPITAL_ID:
+        return to_camel(head) + last.upper()
+    return to_camel(field)
+
+
+class Wire(BaseModel):
+    """JSON in camelCase, read leniently, never changed after it was made."""
+
+    model_config = ConfigDict(
+        alias_generator=wire_name, validate_by_name=True, serialize_by_alias=True, frozen=True, extra="ignore"
+    )
+
+
+class EventData(Wire):
+    """What an event is about; `event_type` is the CloudEvents `type` and the routing key."""
+
+    event_type: ClassVar[str]
+
+
+DataT = TypeVar("DataT", bound=EventData)
+
+
+class Event(BaseModel, Generic[DataT]):
+    """A CloudEvents 1.0 envelope with the extension `correlationid`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    specversion: Literal["1.0"] = "1.0"
+    id: str = Field(default_factory=lambda: str(uuid7()), min_length=1, max_length=64)
+    source: str = Field(min_length=1, max_length=200, description="/examflow/<service> or /partner/<user>")
+    type: str
+    subject: str = Field(min_length=1, max_length=255, description="the Orthanc id or the examenID")
+    time: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
+    datacontenttype: Literal["application/json"] = "application/json"
+    correlationid: str | None = Field(None, max_length=64)
+    data: DataT
+
+    @classmethod
+    def about(cls, data: DataT, *, source: str, subject: str, correlation_id: str | None) -> "Event[DataT]":
+        """A new event: its id is a UUIDv7, its time now."""
+        return cls(source=source, type=data.event_type, subject=subject, correlationid=correlation_id, data=data)
+
+
+class Origin(Wire):
+    """Who brought an image, and how."""
+
+    kind: Literal["upload", "upload-recovered", "modality", "partner"]
+    actor: str | None = Field(None, description="the uploader's `sub`, or the partner's user")
+    groups: list[str] = []
+    all_exams: bool = False
+    aet: str | None = None
+    remote_ip: str | None = None
+
+
+class Context(Wire):
+    """What the uploader said about the image: the exam it belongs to, and a description."""
+
+    examen_id: str | None = Field(None, max_length=36)
+    description: str = ""
+
+
+class DicomStored(EventData):
+    """An image is in Orthanc. `digest` is the MD5 of the stored file in hex, `size` its bytes."""
+
+    event_type = "dicom.stored"
+
+    orthanc_instance_id: str = Field(min_length=1, max_length=255)
+    orthanc_series_id: str
+    orthanc_study_id: str
+    orthanc_patient_id: str
+    study_instance_uid: str = Field(min_length=1, max_length=64)
+    series_instance_uid: str = Field(min_length=1, max_length=64)
+    sop_instance_uid: str = Field(min_length=1, max_length=64)
+    sop_class_uid: str | None = None
+    modality: str | None = Field(None, max_length=50)
+    acquisition_date: AwareDatetime | None = None
+    accession_number: str | None = Field(None, max_length=64)
+    size: int = Field(ge=0)
+    digest: str = Field(pattern=r"^[0-9a-f]{32}$")
+    origin: Origin
+    context: Context = Context()
+
+
+class ExamUpserted(EventData):
+    """An exam was opened or replaced: an omitted field becomes empty; a lower or equal version changes nothing."""
+
+    event_type = "exam.upserted"
+
+    examen_id: str = Field(min_length=1, max_length=36)
+    accession_number: str | None = Field(None, max_length=64)
+    patient_id: str | None = Field(None, max_length=64)
+    principals: list[str] = []
+    version: int = Field(ge=0, le=2**63 - 1)
+
+
+class ImageRegistered(EventData):
+    """An image record was made (`created`) or filled in."""
+
+    event_type = "image.registered"
+
+    image_id: str
+    examen_id: str
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    orthanc_instance_id: str | None
+    date_acquisition: AwareDatetime
+    modalite: str
+    url: str | None
+    created: bool
+
+
+class ImageWaiting(EventData):
+    """An image waits for its exam: the exam named or the accession number that no exam has yet."""
+
+    event_type = "image.waiting"
+
+    orthanc_instance_id: str
+    sop_instance_uid: str
+    examen_id: str | None = None
+    accession_number: str | None = None
+    code: str
+    reason: str
+
+
+class ImageRefused(EventData):
+    """A rule said no to an image, or to a second exam for it."""
+
+    event_type = "image.refused"
+
+    orthanc_instance_id: str
+    sop_instance_uid: str
+    examen_id: str | None = Field(None, description="the exam that was asked for")
+    code: str
+    reason: str
+
+
+class ImageMoved(EventData):
+    """A wrongly linked image was moved to another exam."""
+
+    event_type = "image.moved"
+
+    image_id: str
+    sop_instance_uid: str
+    orthanc_instance_id: str | None
+    from_examen_id: str
+    to_examen_id: str
+
+
+class ExamRightsChanged(EventData):
+    """Who may see an exam has changed; answers about it older than `epoch` are void."""
+
+    event_type = "exam.rights-changed"
+
+    examen_id: str
+    epoch: int

@@ -1,0 +1,193 @@
+"""Orthanc's REST API, as far as two services need it. Success is only what Orthanc's own contract calls success."""
+
+import contextlib
+from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import httpx
+from httpx_aiohttp import HttpxAiohttpClient
+
+from shared.errors import OrthancAway, OrthancNonsense, Problem
+from shared.settings import OrthancSettings
+
+STORAGE_FULL = 14  # OrthancStatus of a full disk, sent with HTTP 500 by 1.10 and with 507 later
+
+
+class StorageFull(Problem):
+    status, code, title = 507, "storage-full", "Storage full"
+    en = "The image store has no room left; nothing was stored, tell the operators and send the image again later."
+    fr = "Le PACS n'a plus de place ; rien n'a été stocké, prévenez l'exploitation et renvoyez l'image plus tard."
+
+
+class StoreRefused(Problem):
+    status, code, title = 400, "store-refused", "Refused by the image store"
+    en = "The image store (Orthanc) cannot read this DICOM file; it is broken or incomplete, export it again."
+    fr = "Le PACS (Orthanc) ne peut pas lire ce fichier DICOM ; il est abîmé ou incomplet, exportez-le de nouveau."
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where an image stands in Orthanc after a store."""
+
+    instance_id: str
+    patient_id: str
+    study_id: str
+    series_id: str
+    status: Literal["Success", "AlreadyStored"]
+    path: str
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What an instance in Orthanc is called in DICOM, and where it came from."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    accession_number: str | None
+    modality: str | None
+
+
+class Orthanc:
+    """A client of one Orthanc; opens nothing before its first request."""
+
+    def __init__(self, settings: OrthancSettings) -> None:
+        self._http = HttpxAiohttpClient(
+            base_url=settings.url,
+            auth=(settings.user, settings.password.get_secret_value()),
+            # A fixed set of our own headers; Orthanc would compress every answer, pictures too.
+            headers={"Accept-Encoding": "identity"},
+            timeout=httpx.Timeout(settings.answer_seconds, connect=settings.connect_seconds),
+            # Orthanc closes an idle connection after one second.
+            limits=httpx.Limits(max_connections=settings.connections, keepalive_expiry=0.8),
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def store(self, content: bytes | AsyncIterable[bytes]) -> Stored:
+        """POST one DICOM file. Raises StoreRefused, StorageFull, OrthancNonsense or OrthancAway."""
+        answer = await self._ask("POST", "/instances", content=content, content_type="application/dicom")
+        if answer.status_code == 400:
+            raise StoreRefused
+        if answer.status_code == 507 or (answer.status_code == 500 and _status(answer) == STORAGE_FULL):
+            raise StorageFull
+        if answer.status_code != 200:
+            raise OrthancNonsense(what=f"HTTP {answer.status_code} to a store")
+        return _stored(_object(answer))
+
+    async def digest(self, instance_id: str) -> str | None:
+        """The MD5 of the stored file in hex; None where there is no such instance."""
+        answer = await self._get(f"/instances/{instance_id}/attachments/dicom/md5")
+        return None if answer is None else answer.text.strip()
+
+    async def identity(self, instance_id: str) -> Identity | None:
+        """The UIDs of an instance; None where Orthanc has none of that id."""
+        instance = await self._tags(f"/instances/{instance_id}")
+        series = await self._tags(f"/instances/{instance_id}/series")
+        study = await self._tags(f"/instances/{instance_id}/study")
+        if instance is None or series is None or study is None:
+            return None
+        try:
+            return Identity(
+                study["StudyInstanceUID"],
+                series["SeriesInstanceUID"],
+                instance["SOPInstanceUID"],
+                study.get("AccessionNumber") or None,
+                series.get("Modality") or None,
+            )
+        except KeyError as missing:
+            raise OrthancNonsense(what=f"an instance without {missing}") from None
+
+    async def render(self, instance_id: str, frame: int, quality: int, content_type: str) -> httpx.Response:
+        """Orthanc's answer to a preview of one frame (from 0): 200 with a picture, 404, or 415 where there is none."""
+        path = f"/instances/{instance_id}/frames/{frame}/preview"
+        return await self._ask("GET", path, params={"quality": quality}, accept=content_type)
+
+    @contextlib.asynccontextmanager
+    async def file(self, instance_id: str) -> AsyncIterator[httpx.Response | None]:
+        """The DICOM file as an open stream; None where there is no such instance."""
+        try:
+            async with self._http.stream("GET", f"/instances/{instance_id}/file") as answer:
+                if answer.status_code not in (200, 404):
+                    raise OrthancNonsense(what=f"HTTP {answer.status_code} to a download")
+                yield answer if answer.status_code == 200 else None
+        except httpx.TransportError as error:
+            raise OrthancAway from error
+
+    async def statistics(self) -> dict[str, Any]:
+        """Counts and sizes of what is stored (`/statistics`)."""
+        return _object(await self._ask("GET", "/statistics"))
+
+    async def answers(self) -> None:
+        """Readiness: a round trip that reads from Orthanc's index."""
+        answer = await self._ask("GET", "/changes", params={"last": ""})
+        if answer.status_code != 200:
+            raise OrthancNonsense(what=f"HTTP {answer.status_code} to a readiness check")
+
+    async def _tags(self, path: str) -> dict[str, str] | None:
+        answer = await self._get(path)
+        return None if answer is None else _object(answer).get("MainDicomTags", {})
+
+    async def _get(self, path: str) -> httpx.Response | None:
+        answer = await self._ask("GET", path)
+        if answer.status_code == 404:
+            return None
+        if answer.status_code != 200:
+            raise OrthancNonsense(what=f"HTTP {answer.status_code} to a read")
+        return answer
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | AsyncIterable[bytes] | None = None,
+        content_type: str | None = None,
+        accept: str = "*/*",
+        params: dict[str, str | int] | None = None,
+    ) -> httpx.Response:
+        headers = {"Accept": accept} | ({"Content-Type": content_type} if content_type else {})
+        try:
+            answer = await self._http.request(method, path, content=content, headers=headers, params=params)
+        except httpx.TransportError as error:
+            raise OrthancAway from error
+        if answer.status_code in (401, 403):
+            raise OrthancNonsense(what="it does not know this service's account")
+        if answer.status_code == 503:
+            raise OrthancAway
+        return answer
+
+
+def _object(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        found = answer.json()
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise OrthancNonsense(what="no JSON object")
+    return found
+
+
+def _status(answer: httpx.Response) -> int | None:
+    try:
+        return int(answer.json()["OrthancStatus"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _stored(found: dict[str, Any]) -> Stored:
+    """Orthanc may answer 200 with the status Failure and no ID: that is no success."""
+    status, instance_id = found.get("Status"), found.get("ID")
+    if status not in ("Success", "AlreadyStored") or not isinstance(instance_id, str) or not instance_id:
+        raise OrthancNonsense(what=f"a store with the status {status!r}")
+    return Stored(
+        instance_id,
+        str(found.get("ParentPatient", "")),
+        str(found.get("ParentStudy", "")),
+        str(found.get("ParentSeries", "")),
+        status,
+        str(found.get("Path", f"/instances/{instance_id}")),
+    )

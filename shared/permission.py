@@ -1,0 +1,40 @@
+"""Who may see an exam and its images: the one place that decides it, for every service and every door."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+ALL_EXAMS = "exams:all"
+OPS = "ops"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whom a verified token names: subject, scopes, groups."""
+
+    sub: str
+    scopes: frozenset[str] = frozenset()
+    groups: tuple[str, ...] = ()
+
+    def has(self, scope: str) -> bool:
+        """Whether the token carries the scope."""
+        return scope in self.scopes
+
+
+def may_see_exam(caller: Caller, principals: Collection[str]) -> bool:
+    """An exam and its images are for its principals (`user:<sub>`, `group:<name>`) and `exams:all`; none means the latter."""
+    if caller.has(ALL_EXAMS):
+        return True
+    names = {f"user:{caller.sub}", *(f"group:{group}" for group in caller.groups)}
+    return not names.isdisjoint(principals)
+
+
+def may_see_unregistered(caller: Caller, uploaders: Collection[str]) -> bool:
+    """An image without an exam is for those who uploaded equal bytes, `exams:all` and `ops`."""
+    return caller.sub in uploaders or caller.has(ALL_EXAMS) or caller.has(OPS)
+
+
+def may_see_instance(caller: Caller, exam_principals: Collection[str] | None, uploaders: Collection[str]) -> bool:
+    """A stored image: by its exam once it is registered (`exam_principals` is not None), by its uploaders until then."""
+    if exam_principals is None:
+        return may_see_unregistered(caller, uploaders)
+    return may_see_exam(caller, exam_principals)

@@ -1,0 +1,135 @@
+"""Every refusal leaves as `application/problem+json` (RFC 9457), in the caller's language; FastAPI's 422 never does."""
+
+import re
+from typing import Any
+
+import structlog
+from asgi_correlation_id import correlation_id
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from shared.errors import FieldError, InvalidInput, Language, Problem
+from shared.validation_words import in_words
+
+log = structlog.get_logger()
+
+
+class ProblemField(BaseModel):
+    field: str
+    problem: str
+    value: str | None = None
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457, with `message` (the sentence of `detail`, for a person) and the correlation id."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    message: str
+    correlationId: str
+    errors: list[ProblemField] | None = None
+
+
+class RouteUnknown(Problem):
+    status, code, title = 404, "route-unknown", "No such address"
+    en = "There is nothing at this address; check the path."
+    fr = "Il n'y a rien à cette adresse ; vérifiez le chemin."
+
+
+class MethodNotAllowed(Problem):
+    status, code, title = 405, "method-not-allowed", "Method not allowed"
+    en = "This address does not take this method; see the Allow header."
+    fr = "Cette adresse n'accepte pas cette méthode ; voyez l'en-tête Allow."
+
+
+class BodyUnreadable(Problem):
+    status, code, title = 400, "body-unreadable", "Body unreadable"
+    en = "The request body cannot be read; send JSON as UTF-8."
+    fr = "Le corps de la requête est illisible ; envoyez du JSON en UTF-8."
+
+
+def language_of(accept_language: str) -> Language:
+    """French if it is preferred to English (RFC 9110, 12.5.4), else English."""
+    weights = {"en": 0.0, "fr": 0.0}
+    for part in accept_language.lower().split(","):
+        match = re.fullmatch(r"\s*(en|fr)(?:-[a-z0-9-]+)?\s*(?:;\s*q=([0-9.]+))?\s*", part)
+        if match:
+            weights[match[1]] = max(weights[match[1]], _quality(match[2]))
+    return "fr" if weights["fr"] > weights["en"] else "en"
+
+
+def _quality(text: str | None) -> float:
+    try:
+        return 1.0 if text is None else float(text)
+    except ValueError:
+        return 0.0
+
+
+def problem_response(request: Request, problem: Problem, headers: dict[str, str] | None = None) -> Response:
+    """The problem document of a refusal, in the language the request asks for."""
+    language = language_of(request.headers.get("accept-language", ""))
+    sentence = problem.sentence(language)
+    document: dict[str, Any] = {
+        "type": f"/problems/{problem.code}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": sentence,
+        "message": sentence,
+        "correlationId": correlation_id.get() or "",
+    }
+    if problem.errors:
+        document["errors"] = [error.said(language) for error in problem.errors]
+    headers = dict(headers or {})
+    if problem.retry_after is not None:
+        headers["Retry-After"] = str(problem.retry_after)
+    if problem.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(document, problem.status, headers, media_type="application/problem+json")
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    level = log.error if error.status >= 500 else log.info
+    level("request.refused", status=error.status, code=error.code, path=request.url.path, why=str(error))
+    return problem_response(request, error)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    fields = [in_words(item) for item in error.errors()]
+    return await _refused(request, InvalidInput(fields))
+
+
+async def _routing(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    known: dict[int, Problem] = {404: RouteUnknown(), 405: MethodNotAllowed(), 400: BodyUnreadable()}
+    problem = known.get(error.status_code, Problem())
+    return problem_response(request, problem, dict(error.headers or {}))
+
+
+async def _unforeseen(request: Request, error: Exception) -> Response:
+    log.error("request.failed", path=request.url.path, kind=type(error).__name__, exc_info=error)
+    return problem_response(request, Problem(), {"X-Correlation-ID": correlation_id.get() or ""})
+
+
+async def _client_gone(request: Request, error: Exception) -> Response:
+    log.info("request.abandoned", path=request.url.path)
+    return Response(status_code=400)  # nobody is left to read it
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the app leave as a problem document."""
+    app.add_exception_handler(Problem, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _routing)
+    app.add_exception_handler(ClientDisconnect, _client_gone)
+    app.add_exception_handler(Exception, _unforeseen)
+
+
+__all__ = ["FieldError", "ProblemDocument", "install", "language_of", "problem_response"]

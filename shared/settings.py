@@ -1,0 +1,51 @@
+"""The settings that several services share. Environment: prefix `EXAMFLOW_`, `__` between a group and its field."""
+
+from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class OrthancSettings(BaseModel):
+    """Where Orthanc answers over HTTP, and the account this service has there."""
+
+    url: str
+    user: str
+    password: SecretStr
+    connect_seconds: float = 2.0
+    answer_seconds: float = Field(60.0, description="the longest wait for one answer")
+    connections: int = Field(40, description="at most this many at once; Orthanc has 50 threads")
+
+
+class BrokerSettings(BaseModel):
+    """RabbitMQ; the user name in the URL is also the AMQP `user_id` of what is published."""
+
+    url: SecretStr
+    exchange: str = "medical-images"
+    confirm_seconds: float = Field(5.0, description="the longest wait for a publisher's confirm")
+    heartbeat_seconds: int = Field(10, description="a half-open link is noticed after some three of them")
+    prefetch: int = Field(64, description="messages in hand at once")
+
+
+class TokenSettings(BaseModel):
+    """Whose tokens are believed: keys by JWKS (path or URL), issuer, audience, and the names of two claims."""
+
+    jwks: str
+    issuer: str
+    audience: str
+    leeway_seconds: int = Field(30, le=60)
+    refresh_seconds: float = Field(30.0, description="an unknown kid reads the keys anew at most this often")
+    remembered: int = Field(10_000, description="verified tokens kept until they expire")
+    scope_claim: str = "scope"
+    groups_claim: str = "groups"
+
+
+class ServiceSettings(BaseSettings):
+    """What every service has."""
+
+    model_config = SettingsConfigDict(env_prefix="EXAMFLOW_", env_nested_delimiter="__", extra="ignore")
+
+    orthanc: OrthancSettings
+    broker: BrokerSettings
+    tokens: TokenSettings
+    log_level: str = "INFO"
+    cors_origins: list[str] = []
+    ready_seconds: float = Field(2.0, description="the longest wait of one readiness check")
