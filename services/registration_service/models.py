@@ -6,7 +6,19 @@ Digests, states and further facts about an image live in the ledger: `images_med
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, Identity, Index, Integer, String, Text, UniqueConstraint, func
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+    func,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -66,6 +78,9 @@ class LedgerEntry(Base):
 
     __tablename__ = "intake_ledger"
     __table_args__ = (
+        CheckConstraint(
+            "state IN ('seen', 'waiting', 'registered', 'refused', 'dead', 'deleted')", name="ck_intake_ledger_state"
+        ),
         Index("ix_intake_ledger_sop", "sop_instance_uid"),
         Index("ix_intake_ledger_waiting_exam", "wanted_exam_id", postgresql_where="state = 'waiting'"),
         Index("ix_intake_ledger_waiting_accession", "accession_number", postgresql_where="state = 'waiting'"),
