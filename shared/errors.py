@@ -13,7 +13,9 @@ Problem                        a refusal with a status, a code and a sentence (R
 |  |- DatabaseAway
 |  |- RegistrationAway
 |  `- KeysAway                 no key to verify tokens with could be had
-`- OrthancNonsense        502  Orthanc answered what its contract does not allow
+|- OrthancNonsense        502  Orthanc answered what its contract does not allow
+|- StoreRefused           400  Orthanc cannot read the file
+`- StorageFull            507  Orthanc has no room left
 
 A service's own refusals stand in its `errors.py` and derive from these.
 """
@@ -148,3 +150,15 @@ class OrthancNonsense(Problem):
     status, code, title = 502, "orthanc-nonsense", "Unexpected answer from the image store"
     en = "The image store (Orthanc) gave an answer that cannot be used ({what}); tell the operators."
     fr = "Le PACS (Orthanc) a donné une réponse inutilisable ({what}) ; prévenez l'exploitation."
+
+
+class StorageFull(Problem):
+    status, code, title = 507, "storage-full", "Storage full"
+    en = "The image store has no room left; nothing was stored, tell the operators and send the image again later."
+    fr = "Le PACS n'a plus de place ; rien n'a été stocké, prévenez l'exploitation et renvoyez l'image plus tard."
+
+
+class StoreRefused(Problem):
+    status, code, title = 400, "store-refused", "Refused by the image store"
+    en = "The image store (Orthanc) cannot read this DICOM file; it is broken or incomplete, export it again."
+    fr = "Le PACS (Orthanc) ne peut pas lire ce fichier DICOM ; il est abîmé ou incomplet, exportez-le de nouveau."

@@ -1,4 +1,4 @@
-"""The events on the wire: CloudEvents 1.0, structured JSON, one frozen model each. The only place that knows their shape.
+"""The events on the wire: CloudEvents 1.0, structured JSON, one frozen model each; their shape is known here alone.
 
 `type` is also the routing key on the exchange `medical-images`. Unknown fields are ignored and a new field has a
 default, so publishers and consumers need not change together; a changed meaning is a new type.

@@ -8,22 +8,10 @@ from typing import Any, Literal
 import httpx
 from httpx_aiohttp import HttpxAiohttpClient
 
-from shared.errors import OrthancAway, OrthancNonsense, Problem
+from shared.errors import OrthancAway, OrthancNonsense, StorageFull, StoreRefused
 from shared.settings import OrthancSettings
 
 STORAGE_FULL = 14  # OrthancStatus of a full disk, sent with HTTP 500 by 1.10 and with 507 later
-
-
-class StorageFull(Problem):
-    status, code, title = 507, "storage-full", "Storage full"
-    en = "The image store has no room left; nothing was stored, tell the operators and send the image again later."
-    fr = "Le PACS n'a plus de place ; rien n'a été stocké, prévenez l'exploitation et renvoyez l'image plus tard."
-
-
-class StoreRefused(Problem):
-    status, code, title = 400, "store-refused", "Refused by the image store"
-    en = "The image store (Orthanc) cannot read this DICOM file; it is broken or incomplete, export it again."
-    fr = "Le PACS (Orthanc) ne peut pas lire ce fichier DICOM ; il est abîmé ou incomplet, exportez-le de nouveau."
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ class Caller:
 
 
 def may_see_exam(caller: Caller, principals: Collection[str]) -> bool:
-    """An exam and its images are for its principals (`user:<sub>`, `group:<name>`) and `exams:all`; none means the latter."""
+    """An exam and its images are for its principals (`user:<sub>`, `group:<name>`) and for `exams:all`."""
     if caller.has(ALL_EXAMS):
         return True
     names = {f"user:{caller.sub}", *(f"group:{group}" for group in caller.groups)}
@@ -34,7 +34,7 @@ def may_see_unregistered(caller: Caller, uploaders: Collection[str]) -> bool:
 
 
 def may_see_instance(caller: Caller, exam_principals: Collection[str] | None, uploaders: Collection[str]) -> bool:
-    """A stored image: by its exam once it is registered (`exam_principals` is not None), by its uploaders until then."""
+    """A stored image: by its exam once it is registered (principals are not None), by its uploaders until then."""
     if exam_principals is None:
         return may_see_unregistered(caller, uploaders)
     return may_see_exam(caller, exam_principals)

@@ -87,7 +87,7 @@ async def _ask(check: Check, seconds: float) -> str:
             await check()
     except TimeoutError:
         return f"no answer within {seconds:g} s"
-    except Exception as error:  # a readiness answer must name any failure, and never fail itself
+    except Exception as error:  # noqa: BLE001  # a readiness answer must name any failure, and never fail itself
         return f"{type(error).__name__}: {error}"[:200]
     return "ok"
 
@@ -113,6 +113,6 @@ async def every(seconds: float, work: Callable[[], Awaitable[None]], name: str) 
     while True:
         try:
             await work()
-        except Exception as error:  # a background task that dies silently is worse than any error in it
+        except Exception as error:  # noqa: BLE001  # a background task that dies silently is worse than any error in it
             log.error("background.failed", task=name, kind=type(error).__name__, why=str(error)[:300])
         await asyncio.sleep(seconds)

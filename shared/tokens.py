@@ -1,5 +1,6 @@
 """Bearer tokens (JWT, RFC 7519): signature, issuer, audience and expiry checked with keys from a JWKS by `kid`."""
 
+import asyncio
 import hashlib
 import json
 import time
@@ -84,13 +85,11 @@ class TokenVerifier:
     async def _jwks(self) -> dict[str, Any]:
         where = self._settings.jwks
         if not where.startswith(("http://", "https://")):
-            found: dict[str, Any] = json.loads(Path(where).read_text())
-            return found
+            return dict(json.loads(await asyncio.to_thread(Path(where).read_text)))
         async with httpx.AsyncClient(timeout=5.0) as client:
             answer = await client.get(where)
             answer.raise_for_status()
-            found = answer.json()
-            return found
+            return dict(answer.json())
 
     def _caller(self, claims: dict[str, Any]) -> Caller:
         scopes = claims.get(self._settings.scope_claim, "")
@@ -118,24 +117,7 @@ async def authenticated(
 
 
 class Scoped:
-    """A dependency: the caller of this request, who must have one scope; 403 without it."""
-
-    def __init__(self, scope: str) -> None:
-        self._scope = scope
-
-    async def __call__(self, caller: Annotated[Caller, Depends(authenticated)]) -> Caller:
-        require(caller, self._scope)
-        return caller
-
-
-def require(caller: Caller, scope: str) -> None:
-    """Raise ScopeMissing unless the caller has the scope."""
-    if not caller.has(scope):
-        raise ScopeMissing(scope=scope)
-
-
-class AnyScope:
-    """A dependency: the caller of this request, who must have one of several scopes; 403 without any."""
+    """A dependency: the caller of this request, who must have one of the scopes; 403 without any."""
 
     def __init__(self, *scopes: str) -> None:
         self._scopes = scopes
@@ -145,3 +127,9 @@ class AnyScope:
         if not any(caller.has(scope) for scope in self._scopes):
             raise ScopeMissing(scope="' or '".join(self._scopes))
         return caller
+
+
+def require(caller: Caller, scope: str) -> None:
+    """Raise ScopeMissing unless the caller has the scope."""
+    if not caller.has(scope):
+        raise ScopeMissing(scope=scope)

@@ -34,7 +34,7 @@ def _range(part: str) -> tuple[str, float]:
 
 def _weight(kind: str, ranges: Sequence[tuple[str, float]]) -> float:
     """The weight of the most specific range that fits."""
-    for fitting in (kind, f"{kind.split('/')[0]}/*", "*/*"):
+    for fitting in (kind, f"{kind.split('/', maxsplit=1)[0]}/*", "*/*"):
         weights = [weight for named, weight in ranges if named == fitting]
         if weights:
             return max(weights)

@@ -26,7 +26,7 @@ from shared.errors import ExamUnknown
 from shared.events import ExamUpserted
 from shared.permission import Caller
 from shared.service import problems
-from shared.tokens import AnyScope, Scoped
+from shared.tokens import Scoped
 
 router = APIRouter(responses=problems(401, 403, 503))
 ExamPath = Annotated[ExamId, Path(alias="examenID")]
@@ -35,7 +35,7 @@ Writer = Annotated[Caller, Depends(Scoped("images:write"))]
 Reader = Annotated[Caller, Depends(Scoped("images:read"))]
 Overseer = Annotated[Caller, Depends(Scoped("exams:all"))]
 ExamKeeper = Annotated[Caller, Depends(Scoped("exams:write"))]
-Asker = Annotated[Caller, Depends(AnyScope("dicom:upload", "images:write", "images:read"))]
+Asker = Annotated[Caller, Depends(Scoped("dicom:upload", "images:write", "images:read"))]
 
 
 def _database(request: Request) -> Database:

@@ -1,4 +1,4 @@
-"""Registration by HTTP: the caller names exam and image; what the caller may not claim does not exist for the caller."""
+"""Registration by HTTP: the caller names exam and image; what may not be claimed does not exist for the caller."""
 
 import asyncio
 import time

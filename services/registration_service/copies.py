@@ -22,7 +22,10 @@ class Copies:
         self._user = URL(settings.url.get_secret_value()).user
 
     async def send(self, queue: str, message: RabbitMessage, headers: dict[str, Any], wait: float | None) -> None:
-        """Return once the copy is confirmed; `wait` (seconds) is how long it stays in a retry rung. BrokerAway if not."""
+        """Return once the copy is confirmed, else raise BrokerAway.
+
+        `wait` is how long it stays in a retry rung, in seconds.
+        """
         try:
             async with asyncio.timeout(self._seconds):
                 await self._broker.publish(

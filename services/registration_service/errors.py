@@ -13,8 +13,8 @@ from shared.errors import DependencyAway, InstanceUnknown, Problem
 
 class RegisteredElsewhere(Problem):
     status, code, title = 409, "registered-elsewhere", "Registered under another exam"
-    en = "This image is registered under another exam; the first registration holds, have it moved if that is wrong."
-    fr = "Cette image est enregistrée sous un autre examen ; le premier enregistrement vaut, faites-la déplacer au besoin."
+    en = "This image is registered under another exam, and the first one holds; have it moved if that is wrong."
+    fr = "Cette image est enregistrée sous un autre examen, et le premier vaut ; faites-la déplacer au besoin."
 
 
 class UidInUse(Problem):

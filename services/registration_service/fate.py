@@ -12,7 +12,7 @@ from shared.permission import Caller, may_see_instance
 
 
 async def fate_of(session: AsyncSession, caller: Caller, orthanc_id: str) -> RegistrationState:
-    """State, reason and record of an instance. Its uploaders may always ask; NothingKnownYet for others and until then."""
+    """State, reason and record of an instance; NothingKnownYet until then. Its uploaders may always ask."""
     entry = await ledger.find(session, orthanc_id)
     if entry is None:
         raise NothingKnownYet

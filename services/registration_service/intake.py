@@ -85,7 +85,7 @@ async def _meet(session: AsyncSession, entry: LedgerEntry, image: Image) -> None
 async def _second_context(session: AsyncSession, entry: LedgerEntry, exam_id: str | None) -> None:
     """The first exam holds: another one asked for later is noted beside it and refused."""
     held = await session.scalar(select(Image.exam_id).where(Image.orthanc_id == entry.orthanc_id))
-    if exam_id is None or exam_id == held or exam_id == entry.conflict_exam_id:
+    if exam_id is None or exam_id in (held, entry.conflict_exam_id):
         return
     entry.conflict_exam_id = exam_id
     reason = "the image is registered under another exam, and the first one holds"

@@ -37,7 +37,7 @@ class ImageToRegister(BaseModel):
     @classmethod
     def _without_nul(cls, text: str | None) -> str | None:
         if text and "\0" in text:
-            raise ValueError("must not hold a NUL character", "ne doit pas contenir de caractère NUL")  # noqa: TRY003
+            raise ValueError("must not hold a NUL character", "ne doit pas contenir de caractère NUL")
         return text
 
     def wanted(self, entry: LedgerEntry | None, actor: str) -> Registration:

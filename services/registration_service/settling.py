@@ -1,5 +1,4 @@
-"""What becomes of a message: done, then acknowledged; held while a dependency is away; else copied on, confirmed, and
-only then acknowledged. A message is never acknowledged undone.
+"""What becomes of a message, and that it is never acknowledged undone.
 
 | what happened                                | the message                                            |
 |----------------------------------------------|--------------------------------------------------------|
@@ -20,10 +19,10 @@ from faststream.rabbit.annotations import RabbitMessage
 from prometheus_client import Counter
 from pydantic import ValidationError
 
+from services.registration_service.copies import Copies
 from shared.correlation import correlation_id
 from shared.errors import DependencyAway
 from shared.events import DataT, Event
-from services.registration_service.copies import Copies
 
 log = structlog.get_logger()
 

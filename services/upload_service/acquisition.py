@@ -1,6 +1,6 @@
 """When an image was acquired: the first usable of several DICOM dates (PS3.3 C.7), in UTC."""
 
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 from pydicom import Dataset
@@ -37,7 +37,7 @@ def _datetime(text: str | None) -> datetime | None:
     return None if parsed is None else datetime.fromisoformat(parsed.isoformat())
 
 
-def _date_and_time(date: str | None, time: str | None) -> datetime | None:
+def _date_and_time(date: str | None, clock: str | None) -> datetime | None:
     """A DA and a TM value; without a usable time, the day's beginning."""
     try:
         day = DA(date)
@@ -46,12 +46,10 @@ def _date_and_time(date: str | None, time: str | None) -> datetime | None:
     if day is None:
         return None
     try:
-        moment = TM(time)
+        moment = TM(clock)
     except (ValueError, TypeError):
         moment = None
-    if moment is None:
-        return datetime(day.year, day.month, day.day)
-    return datetime(day.year, day.month, day.day, moment.hour, moment.minute, moment.second, moment.microsecond)
+    return datetime.combine(day, moment or time.min)
 
 
 def _offset(text: str | None) -> tzinfo | None:

@@ -96,11 +96,13 @@ class _Walk:
         self._file = BytesIO(self._data)
         self._ends = 0  # where the last element ends; -1 where only its delimiter tells
         if self._deflated:
-            self.tags = read_dataset(self._file, False, True, stop_when=self._element, specific_tags=_READ)
+            self.tags = read_dataset(
+                self._file, is_implicit_VR=False, is_little_endian=True, stop_when=self._element, specific_tags=_READ
+            )
         else:
             self.tags = read_partial(self._file, stop_when=self._element, specific_tags=_READ)
 
-    def _element(self, tag: BaseTag, vr: str | None, length: int) -> bool:
+    def _element(self, tag: BaseTag, _vr: str | None, length: int) -> bool:
         self._ends = -1 if length == _UNDEFINED else self._file.tell() + length
         self.at_pixels = tag in _PIXELS
         return self.at_pixels

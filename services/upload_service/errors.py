@@ -75,7 +75,7 @@ class DicomBroken(Problem):
 
 class HeaderTooLarge(Problem):
     status, code, title = 400, "header-too-large", "DICOM header too large"
-    en = "The DICOM header is larger than the {limit} bytes taken here; remove the large private elements before the pixels."
+    en = "The DICOM header is larger than the {limit} bytes taken here; remove large elements before the pixels."
     fr = "L'en-tête DICOM dépasse les {limit} octets acceptés ; retirez les grands éléments privés avant les pixels."
 
 

@@ -1,4 +1,4 @@
-"""One upload's file on its way from the form to Orthanc: small files whole, large ones flowing, both through the gate."""
+"""One upload's file on its way from the form to Orthanc: a small one whole, a large one flowing, through the gate."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -37,16 +37,16 @@ class Receiving:
         """Read the file to its end and store it; raises the refusals of form, gate and Orthanc."""
         begin = bytearray()
         whole = await self._read_until(begin, self._settings.buffered_file)
-        header = self._gate(begin, whole)
+        header = self._gate(begin, whole=whole)
         while header is None:
             whole = await self._read_until(begin, min(2 * len(begin), self._settings.header_limit))
-            header = self._gate(begin, whole)
+            header = self._gate(begin, whole=whole)
         content = bytes(begin)
         self._count(content)
         stored = await (self._orthanc.store(content) if whole else self._flow(content, header))
         return Received(stored, header, self._size, self._md5.hexdigest())
 
-    def _gate(self, begin: bytearray, whole: bool) -> Header | None:
+    def _gate(self, begin: bytearray, *, whole: bool) -> Header | None:
         return read_header(bytes(begin), whole=whole, limit=self._settings.header_limit)
 
     async def _read_until(self, begin: bytearray, size: int) -> bool:
@@ -61,7 +61,7 @@ class Receiving:
         return False
 
     async def _flow(self, begin: bytes, header: Header) -> Stored:
-        """Stream the file on; what stops it short (the client, a limit, the form) is raised in place of Orthanc's 400."""
+        """Stream the file on; what stops it short (client, limit, form) is raised in place of Orthanc's answer."""
         try:
             return await self._orthanc.store(self._rest(begin, header))
         except Exception:

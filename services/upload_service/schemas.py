@@ -30,6 +30,8 @@ class UploadData(BaseModel):
 
 
 class UploadAnswer(BaseModel):
+    """The answer to an upload that was stored and announced."""
+
     success: Literal[True] = True
     data: UploadData
 
@@ -58,6 +60,8 @@ class UploadAnswer(BaseModel):
 
 
 class FieldLimit(BaseModel):
+    """One part of the form; `maxLength` in characters, null for the file."""
+
     name: str
     required: bool
     maxLength: int | None

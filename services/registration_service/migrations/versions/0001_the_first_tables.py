@@ -1,4 +1,4 @@
-"""The first tables"""
+"""The first tables."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -121,7 +121,8 @@ def upgrade() -> None:
     )
     op.create_index("ix_images_medicales_orthancInstanceId", "images_medicales", ["orthancInstanceId"], unique=False)
     op.execute(
-        f"GRANT SELECT, INSERT, UPDATE, DELETE ON examens_medicaux, images_medicales, intake_ledger, outbox TO {SERVICE}"
+        "GRANT SELECT, INSERT, UPDATE, DELETE"
+        f" ON examens_medicaux, images_medicales, intake_ledger, outbox TO {SERVICE}"
     )
     op.execute(f"GRANT SELECT, INSERT ON audit_events TO {SERVICE}")
 
