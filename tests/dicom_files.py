@@ -1,0 +1,44 @@
+"""The DICOM files that pydicom ships, each with an identity of its own."""
+
+import itertools
+import os
+import time
+from pathlib import Path
+
+import pydicom.data
+from pydicom import dcmread
+
+FOLDER = Path(pydicom.data.__file__).parent / "test_files"
+_counter = itertools.count(os.getpid() * 1_000_000 + time.time_ns() % 1_000_000_000)
+
+
+def names() -> list[str]:
+    """All .dcm files of pydicom's test data, by their path below its folder."""
+    return sorted(str(path.relative_to(FOLDER)) for path in FOLDER.rglob("*.dcm"))
+
+
+def content(name: str) -> bytes:
+    """A file as pydicom ships it."""
+    return (FOLDER / name).read_bytes()
+
+
+def fresh(name: str) -> bytes:
+    """The file with a SOP Instance UID of its own, put in by replacing bytes of equal length.
+
+    A file without a usable SOP Instance UID comes back as it is.
+    """
+    data = content(name)
+    try:
+        uid = str(dcmread(FOLDER / name, force=True, stop_before_pixels=True)["SOPInstanceUID"].value).strip("\0 ")
+    except (KeyError, AttributeError):
+        return data
+    if len(uid) < 20:
+        return data
+    return data.replace(uid.encode(), fresh_uid(len(uid)).encode())
+
+
+def fresh_uid(length: int = 40) -> str:
+    """A UID that no other call gives, of just this length (at least 20)."""
+    number = str(next(_counter))
+    head = "1.2.826.0.1."
+    return head + "1" * (length - len(head) - len(number)) + number
