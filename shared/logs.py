@@ -42,7 +42,7 @@ def configure_logs(service: str, level: str) -> None:
     )
     logging.root.handlers = [handler]
     logging.root.setLevel(level)
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+    for name in ("uvicorn", "uvicorn.error"):  # its access log is switched on and off by its own option
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
     # These tell each request or message at INFO; ours tell once what came of it.

@@ -3,12 +3,14 @@
 import itertools
 import os
 import time
+import zlib
 from pathlib import Path
 
 import pydicom.data
 from pydicom import dcmread
 
 FOLDER = Path(pydicom.data.__file__).parent / "test_files"
+DEFLATED = b"1.2.840.10008.1.2.1.99"
 _counter = itertools.count(os.getpid() * 1_000_000 + time.time_ns() % 1_000_000_000)
 
 
@@ -34,7 +36,18 @@ def fresh(name: str) -> bytes:
         return data
     if len(uid) < 20:
         return data
-    return data.replace(uid.encode(), fresh_uid(len(uid)).encode())
+    old, new = uid.encode(), fresh_uid(len(uid)).encode()
+    if DEFLATED in data[:1024]:
+        return _in_deflated(data, old, new)
+    return data.replace(old, new)
+
+
+def _in_deflated(data: bytes, old: bytes, new: bytes) -> bytes:
+    """The same in a deflated data set (PS3.5 A.5), which follows the file meta information."""
+    meta = 144 + int.from_bytes(data[140:144], "little")
+    data_set = zlib.decompress(data[meta:], -zlib.MAX_WBITS).replace(old, new)
+    deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return data[:meta].replace(old, new) + deflate.compress(data_set) + deflate.flush()
 
 
 def fresh_uid(length: int = 40) -> str:
