@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 
 from services.upload_service.api import router
+from services.upload_service.draining import Draining
 from services.upload_service.settings import Settings
 from services.upload_service.upload import Uploads
 from shared.broker import Publisher, exchange_answers, make_broker, running
@@ -31,6 +32,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         routers=[router],
         checks={"orthanc": orthanc.answers, "rabbitmq": lambda: exchange_answers(broker, settings.broker)},
     )
+    app.add_middleware(Draining)
     app.state.settings = settings
     app.state.uploads = Uploads(orthanc, Publisher(broker, settings.broker), settings)
     return app
