@@ -8,9 +8,11 @@ No event names a patient: the HIS's opaque patientID travels in `exam.upserted` 
 from datetime import UTC, datetime
 from typing import ClassVar, Generic, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 from uuid_utils import uuid7
+
+from shared.timestamps import Timestamp
 
 CONTENT_TYPE = "application/cloudevents+json"
 _CAPITAL_ID = {"examen_id", "from_examen_id", "to_examen_id", "image_id", "patient_id"}
@@ -51,7 +53,7 @@ class Event(BaseModel, Generic[DataT]):
     source: str = Field(min_length=1, max_length=200, description="/examflow/<service> or /partner/<user>")
     type: str
     subject: str = Field(min_length=1, max_length=255, description="the Orthanc id or the examenID")
-    time: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
+    time: Timestamp = Field(default_factory=lambda: datetime.now(UTC))
     datacontenttype: Literal["application/json"] = "application/json"
     correlationid: str | None = Field(None, max_length=64)
     data: DataT
@@ -94,7 +96,7 @@ class DicomStored(EventData):
     sop_instance_uid: str = Field(min_length=1, max_length=64)
     sop_class_uid: str | None = None
     modality: str | None = Field(None, max_length=50)
-    acquisition_date: AwareDatetime | None = None
+    acquisition_date: Timestamp | None = None
     accession_number: str | None = Field(None, max_length=64)
     size: int = Field(ge=0)
     digest: str = Field(pattern=r"^[0-9a-f]{32}$")
@@ -125,7 +127,7 @@ class ImageRegistered(EventData):
     series_instance_uid: str
     sop_instance_uid: str
     orthanc_instance_id: str | None
-    date_acquisition: AwareDatetime
+    date_acquisition: Timestamp
     modalite: str
     url: str | None
     created: bool

@@ -3,13 +3,12 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer, field_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 from services.registration_service.models import Exam, Image, LedgerEntry
 from services.registration_service.registration import UNKNOWN_MODALITY, Registration
-from shared.timestamps import to_wire
+from shared.timestamps import Timestamp
 
-Timestamp = Annotated[datetime, PlainSerializer(to_wire, return_type=str)]
 Uid = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9]+(\.[0-9]+)*$", examples=["1.2.840.1"])]
 # Text without control characters: it is stored, answered and logged.
 ExamId = Annotated[str, Field(min_length=1, max_length=36, pattern=r"^[^\x00-\x1f\x7f/]+$", examples=["EX-4711"])]

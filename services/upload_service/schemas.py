@@ -1,14 +1,11 @@
 """The upload service's JSON, exactly as the contract shows it."""
 
-from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, PlainSerializer
+from pydantic import BaseModel
 
 from services.upload_service.upload import Uploaded
-from shared.timestamps import to_wire
-
-Timestamp = Annotated[datetime, PlainSerializer(to_wire, return_type=str)]
+from shared.timestamps import Timestamp
 
 
 class UploadData(BaseModel):

@@ -1,0 +1,64 @@
+"""The adapters of shared/ and of registration, each opened for one test against the real servers."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from aio_pika.abc import AbstractChannel
+
+from deploy.local.system import System, load
+from services.registration_service.by_http import HttpRegistrations
+from services.registration_service.database import Database
+from shared.orthanc import Orthanc
+from tests.integration import accounts, scratch
+from tests.integration.queues import channel_of
+from tests.running import Running
+
+
+@pytest.fixture(scope="session")
+def system(running: Running) -> System:
+    """Addresses and passwords of the system that runs."""
+    found = load(running.root)
+    assert found is not None, f"there is no system in {running.root}"
+    return found
+
+
+@pytest.fixture(scope="session")
+def tables(system: System) -> Iterator[str]:
+    """The name of a database with our tables that no service works on."""
+    name = f"test_tables_{os.getpid()}"
+    scratch.make(system, name)
+    scratch.alembic(system, name, "upgrade", "head")
+    yield name
+    scratch.drop(system, name)
+
+
+@pytest.fixture
+async def database(system: System, tables: str) -> AsyncIterator[Database]:
+    """As the registration service opens it: with the rights of its role."""
+    database = Database(accounts.database(system, tables))
+    yield database
+    await database.aclose()
+
+
+@pytest.fixture
+async def orthanc(system: System) -> AsyncIterator[Orthanc]:
+    """With the upload service's account."""
+    orthanc = Orthanc(accounts.orthanc(system, "upload"))
+    yield orthanc
+    await orthanc.aclose()
+
+
+@pytest.fixture
+async def registrations(system: System, database: Database) -> AsyncIterator[HttpRegistrations]:
+    """Registration by HTTP, below its routes; it waits a tenth of a second for an event."""
+    orthanc = Orthanc(accounts.orthanc(system, "registration"))
+    yield HttpRegistrations(database, orthanc, 0.1)
+    await orthanc.aclose()
+
+
+@pytest.fixture
+async def admin(system: System) -> AsyncIterator[AbstractChannel]:
+    """A channel of the broker's administrator, who may declare queues."""
+    async with channel_of(system, "admin") as channel:
+        yield channel
