@@ -71,6 +71,7 @@ async def _picture(request: Request, instance: Instance, view: View) -> Response
     pictures: Pictures = request.app.state.pictures
     headers = _headers(request, view.etag(instance))
     if _unchanged(request, headers["ETag"]):
+        log.info("preview.unchanged", orthanc_id=instance.orthanc_id, exam=instance.exam_id)
         return Response(status_code=304, headers=headers)
     began = time.perf_counter()
     picture = await pictures.make(instance, view)
@@ -84,6 +85,7 @@ async def _file(request: Request, instance: Instance) -> Response:
     orthanc: Orthanc = request.app.state.orthanc
     headers = _headers(request, f'"{instance.digest}"')
     if _unchanged(request, headers["ETag"]):
+        log.info("file.unchanged", orthanc_id=instance.orthanc_id, exam=instance.exam_id)
         return Response(status_code=304, headers=headers)
     async with contextlib.AsyncExitStack() as stack:
         answer = await stack.enter_async_context(orthanc.file(instance.orthanc_id))

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import structlog
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 
 from services.registration_service import exams, images
@@ -28,6 +29,7 @@ from shared.permission import Caller
 from shared.service import problems
 from shared.tokens import Scoped
 
+log = structlog.get_logger()
 router = APIRouter(responses=problems(401, 403, 503))
 ExamPath = Annotated[ExamId, Path(alias="examenID")]
 ImagePath = Annotated[str, Path(alias="imageID", max_length=36, pattern=r"^[0-9a-f-]+$")]
@@ -59,6 +61,13 @@ async def register_image(request: Request, response: Response, caller: Writer, a
     check_url(asked.url, settings.url_hosts)
     registered = await registrations.register(caller, asked)
     response.status_code = 201 if registered.created else 200
+    log.info(
+        "image.registered",
+        created=registered.created,
+        image_id=registered.image.image_id,
+        exam=registered.image.exam_id,
+        orthanc_id=registered.image.orthanc_id,
+    )
     return ImageRecord.of(registered.image)
 
 

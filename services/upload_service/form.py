@@ -11,6 +11,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from services.upload_service.errors import FieldUnexpected, FileMissing, FileTooLarge, FormBroken, NotMultipart
 
 TEXT_LIMITS = {"examenID": 36, "description": 4000}  # characters
+OTHER_TEXT = 10_000  # characters of a text field that is not known here, and ignored
 OVERHEAD = 1024 * 1024  # boundaries, part headers and text fields, in bytes
 
 
@@ -56,7 +57,11 @@ class UploadForm:
 
     async def file(self) -> AsyncIterator[bytes]:
         """The file's bytes in pieces. Raises FileTooLarge, FileMissing, FieldUnexpected, FormBroken."""
+        total = 0
         async for chunk in self._body:
+            total += len(chunk)
+            if total > self._limit + OVERHEAD:
+                raise FileTooLarge(limit=self._limit)
             try:
                 self._parser.write(chunk)
             except MultipartParseError:
@@ -88,17 +93,19 @@ class UploadForm:
     def _headers_finished(self) -> None:
         _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
         name = options.get(b"name", b"").decode("utf-8", "replace")
+        self._name = name
         if name != "file" and name not in TEXT_LIMITS:
-            raise FieldUnexpected(what_en=_quoted(name), what_fr=_quoted(name))
+            if b"filename" in options:
+                raise FieldUnexpected(what_en=_quoted(name), what_fr=_quoted(name))
+            return  # a further text field is ignored
         if name in self._seen:
             raise FieldUnexpected(what_en=f"a second {name!r}", what_fr=f"un second {name!r}")
         self._seen.add(name)
-        self._name = name
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
         if self._name != "file":
             self._text += data[start:end]
-            if len(self._text) > 4 * TEXT_LIMITS[self._name]:  # UTF-8 takes at most four bytes a character
+            if len(self._text) > 4 * TEXT_LIMITS.get(self._name, OTHER_TEXT):  # UTF-8: at most four bytes a character
                 raise _too_long(self._name)
             return
         self._size += end - start
@@ -107,15 +114,18 @@ class UploadForm:
         self._pieces.append(data[start:end])
 
     def _part_ends(self) -> None:
-        if self._name == "file":
+        if self._name not in TEXT_LIMITS:
             return
         try:
             text = self._text.decode()
         except UnicodeDecodeError:
             what = f"{self._name!r}: UTF-8"
             raise FormBroken(what_en=what, what_fr=what) from None
-        if len(text) > TEXT_LIMITS[self._name] or "\0" in text:
+        if len(text) > TEXT_LIMITS[self._name]:
             raise _too_long(self._name)
+        if "\0" in text or (self._name == "examenID" and not text.isprintable()):
+            what = f"{self._name!r}: control characters, caractères de contrôle"
+            raise FormBroken(what_en=what, what_fr=what)
         self.fields[self._name] = text
 
     def _end(self) -> None:
@@ -127,7 +137,8 @@ def _quoted(name: str) -> str:
 
 
 def _too_long(name: str) -> FormBroken:
-    limit = TEXT_LIMITS[name]
+    limit = TEXT_LIMITS.get(name, OTHER_TEXT)
     return FormBroken(
-        what_en=f"{name!r} takes at most {limit} characters of text", what_fr=f"{name!r} : au plus {limit} caractères"
+        what_en=f"{_quoted(name)} takes at most {limit} characters of text",
+        what_fr=f"{_quoted(name)} : au plus {limit} caractères",
     )

@@ -148,7 +148,9 @@ def test_registration_against_the_stored_image(running: Running) -> None:
 
 @pytest.mark.parametrize("query", ["quality=0", "quality=101", "quality=x", "frame=0", "width=2049", "height=0"])
 def test_preview_parameters(running: Running, query: str) -> None:
-    refused(running.client().get(f"/dicom/instances/0-0/preview?{query}"), 400, "invalid-input", query.partition("=")[0])
+    refused(
+        running.client().get(f"/dicom/instances/0-0/preview?{query}"), 400, "invalid-input", query.partition("=")[0]
+    )
 
 
 def test_previews_that_cannot_be_given(running: Running) -> None:
