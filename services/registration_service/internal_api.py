@@ -11,7 +11,6 @@ from services.registration_service.errors import NotInternal
 from services.registration_service.fate import describe_instance
 from services.registration_service.schemas import InternalInstance
 from services.registration_service.settings import Settings
-from shared.service import problems
 
 
 def _internal(request: Request, authorization: Annotated[str, Header()] = "") -> None:
@@ -21,10 +20,10 @@ def _internal(request: Request, authorization: Annotated[str, Header()] = "") ->
         raise NotInternal
 
 
-router = APIRouter(prefix="/internal", tags=["internal"], dependencies=[Depends(_internal)], responses=problems(401))
+router = APIRouter(prefix="/internal", dependencies=[Depends(_internal)], include_in_schema=False)
 
 
-@router.get("/instances/{orthancInstanceId}", responses=problems(404, 503))
+@router.get("/instances/{orthancInstanceId}")
 async def read_instance(
     request: Request, orthanc_id: Annotated[str, Path(alias="orthancInstanceId")]
 ) -> InternalInstance:
@@ -34,7 +33,7 @@ async def read_instance(
         return await describe_instance(session, orthanc_id)
 
 
-@router.get("/sop-instances/{sopInstanceUID}", responses=problems(404, 503))
+@router.get("/sop-instances/{sopInstanceUID}")
 async def read_sop_instance(
     request: Request, sop_instance_uid: Annotated[str, Path(alias="sopInstanceUID")]
 ) -> InternalInstance:

@@ -129,8 +129,10 @@ async def _while_away(event: Event[DataT], work: Callable[[Event[DataT]], Awaita
 async def _until_confirmed(send: Callable[[], Awaitable[None]]) -> None:
     """A copy must be confirmed before its original is acknowledged; the broker gives an unacknowledged one back."""
     while True:
-        with contextlib.suppress(DependencyAway):
+        try:
             return await send()
+        except DependencyAway as error:
+            log.warning("event.copy-unconfirmed", why=error.code, again_in_seconds=HOLD_PAUSE_SECONDS)
         await asyncio.sleep(HOLD_PAUSE_SECONDS)
 
 
