@@ -54,7 +54,7 @@ class FileEmpty(Problem):
 
 
 class FileTooLarge(Problem):
-    status, code, title = 413, "too-large", "File too large"
+    status, code, title = 413, "file-too-large", "File too large"
     en = (
         "The file is larger than the {limit} bytes taken here; split the image or ask the operators for a higher limit."
     )

@@ -18,10 +18,10 @@ def broker(system: System, user: str, **others: Any) -> BrokerSettings:
     return BrokerSettings.model_validate({"url": system.broker_url(user)} | others)
 
 
-def database_url(system: System, name: str, user: str = "registration", scheme: str = "postgresql+asyncpg") -> str:
+def database_url(system: System, name: str, user: str = "registration") -> str:
     """`postgres` is the superuser, whose password goes by another name."""
     password = system.secrets.of("postgres")["admin" if user == "postgres" else user]
-    return f"{scheme}://{user}:{password}@{system.backing.postgres}/{name}"
+    return f"postgresql+asyncpg://{user}:{password}@{system.backing.postgres}/{name}"
 
 
 def database(system: System, name: str, **others: Any) -> DatabaseSettings:

@@ -68,7 +68,8 @@ async def take(queue: AbstractQueue, seconds: float = 15.0) -> AbstractIncomingM
 async def take_by_id(admin: AbstractChannel, queue: str, message_id: str) -> list[AbstractIncomingMessage]:
     """All messages of this id that now lie in a shared queue, removed; those of others stay."""
     source = await admin.get_queue(queue, ensure=False)
-    mine, others = [], []
+    mine: list[AbstractIncomingMessage] = []
+    others: list[AbstractIncomingMessage] = []
     while message := await source.get(fail=False):
         (mine if message.message_id == message_id else others).append(message)
     for message in mine:

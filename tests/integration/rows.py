@@ -20,8 +20,9 @@ async def records(database: Database, data: DicomStored) -> Sequence[Image]:
 
 async def record(database: Database, data: DicomStored) -> Image:
     """The only record of it."""
-    [found] = await records(database, data)
-    return found
+    found = await records(database, data)
+    assert len(found) == 1, f"{len(found)} records of {data.sop_instance_uid}"
+    return found[0]
 
 
 async def entry(database: Database, data: DicomStored) -> LedgerEntry:

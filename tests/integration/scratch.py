@@ -8,7 +8,8 @@ from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import asyncpg
+from sqlalchemy import NullPool, text
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from deploy.local.database import ALEMBIC
 from deploy.local.layout import REPO
@@ -18,11 +19,11 @@ from tests.integration.accounts import database_url
 
 def make(system: System, name: str) -> None:
     """An empty database of the migrations' role."""
-    _run(_as_superuser(system, f'CREATE DATABASE "{name}" OWNER examflow'))
+    _run(superuser(system, f'CREATE DATABASE "{name}" OWNER examflow'))
 
 
 def drop(system: System, name: str) -> None:
-    _run(_as_superuser(system, f'DROP DATABASE "{name}" WITH (FORCE)'))
+    _run(superuser(system, f'DROP DATABASE "{name}" WITH (FORCE)'))
 
 
 def alembic(system: System, name: str, *command: str) -> subprocess.CompletedProcess[str]:
@@ -41,27 +42,27 @@ def alembic(system: System, name: str, *command: str) -> subprocess.CompletedPro
     return done
 
 
-def ask(system: System, name: str, query: str, *values: Any) -> list[asyncpg.Record]:
+def ask(system: System, name: str, query: str, **values: Any) -> list[tuple[Any, ...]]:
     """The rows of one query of the owner, for tests that have no event loop."""
-    return _run(_fetch(database_url(system, name, "examflow", "postgresql"), query, *values))
-
-
-async def fetch(system: System, name: str, query: str, *values: Any) -> list[asyncpg.Record]:
-    """The same inside an event loop."""
-    return await _fetch(database_url(system, name, "examflow", "postgresql"), query, *values)
-
-
-async def _fetch(url: str, query: str, *values: Any) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(url, timeout=5)
-    try:
-        rows: list[asyncpg.Record] = await connection.fetch(query, *values)
-    finally:
-        await connection.close()
+    rows: list[tuple[Any, ...]] = _run(fetch(system, name, query, **values))
     return rows
 
 
-async def _as_superuser(system: System, command: str) -> None:
-    await _fetch(database_url(system, "postgres", "postgres", "postgresql"), command)
+async def fetch(system: System, name: str, query: str, **values: Any) -> list[tuple[Any, ...]]:
+    """The same inside an event loop."""
+    return await _execute(database_url(system, name, "examflow"), query, values)
+
+
+async def superuser(system: System, command: str) -> None:
+    """One command that the roles of Examflow may not give."""
+    await _execute(database_url(system, "postgres", "postgres"), command, {})
+
+
+async def _execute(url: str, query: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:
+    engine = create_async_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    async with engine.connect() as connection:
+        result = await connection.execute(text(query), values)
+        return [tuple(row) for row in result] if result.returns_rows else []
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:

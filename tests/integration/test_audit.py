@@ -41,14 +41,14 @@ async def test_what_is_rolled_back_leaves_no_record_and_no_event(database: Datab
     await given.open_exam(database, exam, "user:alice")
     data = given.image(exam=exam)
 
-    class Crash(Exception):
-        pass
-
-    with pytest.raises(Crash):
+    async def crash() -> None:
         async with database.transaction() as session:
             await take_in(session, data, given.HAPPENED)
             await session.flush()
-            raise Crash
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await crash()
     assert await rows.audited(database, subject=data.sop_instance_uid) == []
     assert await rows.said(database, data.orthanc_instance_id) == []
     assert await rows.records(database, data) == []

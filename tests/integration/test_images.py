@@ -1,5 +1,6 @@
 """Lists of an exam's images, page by page, and moving an image."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -41,7 +42,7 @@ async def test_pages_are_complete_newest_first_where_dates_are_equal(database: D
         database, [day, day - timedelta(days=1), day, day + timedelta(microseconds=1), day, day, day]
     )
     pages = await _pages(database, exam, limit)
-    assert sum(pages, []) == [c1, *sorted([b1, b2, b3, b4, b5], reverse=True), a1]
+    assert list(itertools.chain(*pages)) == [c1, *sorted([b1, b2, b3, b4, b5], reverse=True), a1]
     assert all(len(page) == limit for page in pages[:-1])
     assert 1 <= len(pages[-1]) <= limit
 
@@ -52,9 +53,7 @@ async def test_an_exam_without_images_has_one_empty_page(database: Database) -> 
 
 
 async def test_an_image_added_while_paging_repeats_and_hides_none(database: Database) -> None:
-    exam, (old, new) = await _exam_with(
-        database, [datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)]
-    )
+    exam, (old, new) = await _exam_with(database, [datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)])
     async with database.transaction() as session:
         first, cursor = await images.page(session, exam, 1, None)
     await given.take(database, given.image(exam=exam, acquisition_date=datetime(2022, 1, 1, tzinfo=UTC)))

@@ -119,11 +119,14 @@ async def test_another_stored_file_of_a_registered_sop_uid_is_a_conflict(
     assert (await rows.record(database, data)).orthanc_id == data.orthanc_instance_id
 
 
-async def test_a_deleted_image_that_is_stored_again_is_decided_anew(database: Database) -> None:
-    data = given.image(exam=given.name())
+@pytest.mark.parametrize("known", ["waiting", "registered"])
+async def test_a_deleted_image_that_is_stored_again_is_what_it_was(database: Database, exam: str, known: str) -> None:
+    data = given.image(exam=exam if known == "registered" else given.name())
     await given.take(database, data)
+    before = await rows.records(database, data)
     async with database.transaction() as session:
         entry = await session.merge(await rows.entry(database, data))
         entry.state, entry.code = "deleted", None
     entry = await given.take(database, data)
-    assert (entry.state, entry.code) == ("waiting", "exam-unknown")
+    assert (entry.state, entry.code) == (known, None if known == "registered" else "exam-unknown")
+    assert [image.image_id for image in await rows.records(database, data)] == [image.image_id for image in before]

@@ -159,3 +159,29 @@ async def test_without_date_and_modality_the_record_has_its_reception_and_unknow
     assert image.acquired_at == given.HAPPENED
     assert (image.modalite, image.description) == ("UNKNOWN", "")
     assert image.url == f"/dicom/wado/{data.sop_instance_uid}"
+
+
+async def test_an_accession_number_that_one_of_two_exams_gives_up_is_no_longer_ambiguous(database: Database) -> None:
+    accession, stays, goes = given.name("ACC"), given.name(), given.name()
+    for exam in (stays, goes):
+        await given.open_exam(database, exam, "user:alice", accession_number=accession)
+    data = given.image(accession_number=accession)
+    assert (await given.take(database, data)).code == "accession-ambiguous"
+    await given.open_exam(database, goes, "user:alice", version=2)
+    assert (await rows.record(database, data)).exam_id == stays
+
+
+@pytest.mark.parametrize("second", [Origin(kind="upload", actor="alice"), Origin(kind="modality", aet="CT1")])
+@pytest.mark.parametrize("open_first", [True, False])
+async def test_of_those_who_brought_equal_bytes_one_who_may_is_enough(
+    database: Database, second: Origin, *, open_first: bool
+) -> None:
+    exam, accession = given.name(), given.name("ACC")
+    data = given.image(by="mallory", accession_number=accession)
+    if open_first:
+        await given.open_exam(database, exam, "user:alice", accession_number=accession)
+    assert (await given.take(database, data)).state == "waiting"
+    await given.take(database, data.model_copy(update={"origin": second}))
+    if not open_first:
+        await given.open_exam(database, exam, "user:alice", accession_number=accession)
+    assert (await rows.record(database, data)).exam_id == exam

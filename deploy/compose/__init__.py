@@ -1,0 +1,1 @@
+"""Drives docker-compose.yml: ``python -m deploy.compose up|down|env|test``."""

@@ -1,0 +1,1 @@
+"""The whole system without Docker: private processes below one directory, watched over by supervisord."""

@@ -1,0 +1,1 @@
+"""The broker's topology, and the script that puts the passwords' hashes into it."""
