@@ -68,7 +68,7 @@ class Origin(Wire):
     """Who brought an image, and how."""
 
     kind: Literal["upload", "upload-recovered", "modality", "partner"]
-    actor: str | None = Field(None, description="the uploader's `sub`, or the partner's user")
+    actor: str | None = Field(None, max_length=255, description="the uploader's `sub`, or the partner's user")
     groups: list[str] = []
     all_exams: bool = False
     aet: str | None = None
@@ -88,17 +88,17 @@ class DicomStored(EventData):
     event_type = "dicom.stored"
 
     orthanc_instance_id: str = Field(min_length=1, max_length=255)
-    orthanc_series_id: str
-    orthanc_study_id: str
-    orthanc_patient_id: str
+    orthanc_series_id: str = Field(max_length=255)
+    orthanc_study_id: str = Field(max_length=255)
+    orthanc_patient_id: str = Field(max_length=255)
     study_instance_uid: str = Field(min_length=1, max_length=64)
     series_instance_uid: str = Field(min_length=1, max_length=64)
     sop_instance_uid: str = Field(min_length=1, max_length=64)
-    sop_class_uid: str | None = None
+    sop_class_uid: str | None = Field(None, max_length=64)
     modality: str | None = Field(None, max_length=50)
     acquisition_date: Timestamp | None = None
     accession_number: str | None = Field(None, max_length=64)
-    size: int = Field(ge=0)
+    size: int = Field(ge=0, le=2**63 - 1)
     digest: str = Field(pattern=r"^[0-9a-f]{32}$")
     origin: Origin
     context: Context = Context()

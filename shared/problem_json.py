@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import FieldError, InvalidInput, Language, Problem
 from shared.validation_words import in_words
@@ -113,14 +114,37 @@ async def _routing(request: Request, error: Exception) -> Response:
     return problem_response(request, problem, dict(error.headers or {}))
 
 
-async def _unforeseen(request: Request, error: Exception) -> Response:
-    log.error("request.failed", path=request.url.path, kind=type(error).__name__, exc_info=error)
-    return problem_response(request, Problem(), {"X-Correlation-ID": correlation_id.get() or ""})
-
-
 async def _client_gone(request: Request, error: Exception) -> Response:
     log.info("request.abandoned", path=request.url.path)
     return Response(status_code=400)  # nobody is left to read it
+
+
+class _Unforeseen:
+    """ASGI middleware: an error that nobody foresaw is a 500 as well.
+
+    Starlette's own handler answers, and then raises the error again: the server closes the connection behind an answer
+    that did not announce it, and a gateway's next request on it is lost.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on; answer what fails before its answer began."""
+        begun = False
+
+        async def noting(message: Message) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception as error:
+            if begun or scope["type"] != "http":
+                raise
+            log.exception("request.failed", path=scope["path"], kind=type(error).__name__)
+            await problem_response(Request(scope), Problem())(scope, receive, send)
 
 
 def install(app: FastAPI) -> None:
@@ -129,7 +153,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _routing)
     app.add_exception_handler(ClientDisconnect, _client_gone)
-    app.add_exception_handler(Exception, _unforeseen)
+    app.add_middleware(_Unforeseen)
 
 
 __all__ = ["FieldError", "ProblemDocument", "install", "language_of", "problem_response"]

@@ -3,7 +3,12 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, PlainSerializer
+from pydantic_core import PydanticCustomError
+
+# Inside what Python and PostgreSQL both hold exactly, in any offset.
+EARLIEST = datetime(1000, 1, 1, tzinfo=UTC)
+LATEST = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 def to_wire(moment: datetime) -> str:
@@ -11,4 +16,19 @@ def to_wire(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-Timestamp = Annotated[AwareDatetime, PlainSerializer(to_wire, return_type=str, when_used="json")]
+def in_range(moment: datetime) -> bool:
+    """Whether the moment, which must be aware, can be stored and sent."""
+    return EARLIEST <= moment < LATEST
+
+
+def _must_be_in_range(moment: datetime) -> datetime:
+    if not in_range(moment):
+        raise PydanticCustomError("date_out_of_range", "must lie between the years 1000 and 9999 in UTC")
+    return moment
+
+
+Timestamp = Annotated[
+    AwareDatetime,
+    AfterValidator(_must_be_in_range),
+    PlainSerializer(to_wire, return_type=str, when_used="json"),
+]

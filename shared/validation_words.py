@@ -32,6 +32,11 @@ _WORDS: dict[str, tuple[str, str]] = {
         "must be a date and time like 1996-03-08T00:00:00Z",
         "doit être une date et heure, par exemple 1996-03-08T00:00:00Z",
     ),
+    "nul_character": ("must not hold a NUL character", "ne doit pas contenir de caractère NUL"),
+    "date_out_of_range": (
+        "must lie between the years 1000 and 9999 in UTC",
+        "doit être comprise entre les années 1000 et 9999 en UTC",
+    ),
     "timezone_aware": ("needs an offset, such as Z or +01:00", "demande un décalage, par exemple Z ou +01:00"),
     "literal_error": ("must be one of {expected}", "doit être l'une des valeurs {expected}"),
 }
@@ -42,18 +47,11 @@ _SHOWN |= {"studyInstanceUID", "seriesInstanceUID", "sopInstanceUID"}
 
 
 def in_words(item: Any) -> FieldError:
-    """One entry of `ValidationError.errors()` as a field error.
-
-    A `FieldError`'s own words come through `ValueError(en, fr)` raised in a validator.
-    """
+    """One entry of `ValidationError.errors()` as a field error."""
     where = [str(step) for step in item["loc"] if step not in ("body", "query", "path", "header")]
     kind, context = item["type"], item.get("ctx", {})
     field = "body" if kind == "json_invalid" or not where else ".".join(where)
-    raised = context.get("error")
-    if isinstance(raised, ValueError) and len(raised.args) == 2:
-        en, fr = raised.args
-    else:
-        en, fr = (words.format(**context) for words in _WORDS.get(kind, _OTHERWISE))
+    en, fr = (words.format(**context) for words in _WORDS.get(kind, _OTHERWISE))
     value = item.get("input")
     shown = str(value) if where and where[-1] in _SHOWN and isinstance(value, str | int | float) else None
     return FieldError(field, en, fr, shown)

@@ -83,5 +83,8 @@ def _problem(described: dict[str, Any]) -> str | None:
         return None if state["ExitCode"] == 0 else f"ended with {state['ExitCode']}"
     if once or state["Status"] != "running":
         return f"is {state['Status']}"
-    health = state.get("Health", {}).get("Status", "without a health check")
-    return None if health == "healthy" else f"is {health}"
+    health = state.get("Health", {"Status": "without a health check"})
+    if health["Status"] == "healthy":
+        return None
+    said = [line for check in health.get("Log") or [] for line in check["Output"].splitlines()]
+    return ": ".join([f"is {health['Status']}", *said[-1:]])[:300]

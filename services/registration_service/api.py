@@ -20,10 +20,11 @@ from services.registration_service.schemas import (
     ImagePage,
     ImageRecord,
     ImageToRegister,
+    OrthancId,
     RegistrationState,
 )
 from services.registration_service.settings import Settings
-from shared.errors import ExamUnknown
+from shared.errors import ExamUnknown, FieldError, InvalidInput
 from shared.events import ExamUpserted
 from shared.permission import Caller
 from shared.service import problems
@@ -110,6 +111,8 @@ async def upsert_exam(
     exam_id: ExamPath, asked: ExamToUpsert, response: Response, caller: ExamKeeper, database: Db
 ) -> ExamRecord:
     """Open or replace an exam; a lower or equal version changes nothing. Images that wait for it are registered."""
+    if exam_id == "images":
+        raise InvalidInput([FieldError("examenID", "is a word of these addresses", "est un mot de ces adresses")])
     wanted = ExamUpserted(
         examen_id=exam_id,
         accession_number=asked.accessionNumber,
@@ -135,7 +138,7 @@ async def read_exam(exam_id: ExamPath, caller: ExamKeeper, database: Db) -> Exam
 
 @router.get("/dicom/instances/{orthancInstanceId}/registration", tags=["images"], responses=problems(404))
 async def read_registration(
-    orthanc_id: Annotated[str, Path(alias="orthancInstanceId", max_length=255)], caller: Asker, database: Db
+    orthanc_id: Annotated[OrthancId, Path(alias="orthancInstanceId")], caller: Asker, database: Db
 ) -> RegistrationState:
     """What became of a stored image: its state, the reason, and the record's id once there is one."""
     async with database.transaction() as session:

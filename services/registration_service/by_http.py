@@ -86,10 +86,12 @@ async def _claimed(session: AsyncSession, caller: Caller, asked: ImageToRegister
     """The instance's row, held, if the caller may register it; its UIDs must be the ones given."""
     if asked.orthancInstanceId is None:
         entry = await ledger.find_by_sop(session, asked.sopInstanceUID, hold=True)
-        return entry if entry and _may_claim(caller, entry) else None
-    entry = await ledger.find(session, asked.orthancInstanceId, hold=True)
-    if entry is None or entry.state == State.DELETED or not _may_claim(caller, entry):
-        raise InvalidInput([_NOT_STORED])
+        if entry is None or not _may_claim(caller, entry):
+            return None
+    else:
+        entry = await ledger.find(session, asked.orthancInstanceId, hold=True)
+        if entry is None or entry.state == State.DELETED or not _may_claim(caller, entry):
+            raise InvalidInput([_NOT_STORED])
     wrong = [
         FieldError(field, "is not the stored image's", "n'est pas celui de l'image stockée", given)
         for field, given, stored in (
@@ -117,6 +119,8 @@ async def _settle(session: AsyncSession, wanted: Registration, entry: LedgerEntr
             return Registered(made, created=True)
         image = await existing_image(session, wanted.sop_instance_uid)
         assert image is not None, "a record that stood in the way is there"
+        if entry is None and image.orthanc_id:
+            entry = await ledger.find(session, image.orthanc_id, hold=True)
     _must_be_the_same(image, wanted, entry)
     if entry and image.orthanc_id is None:
         link_instance(session, image, entry, wanted.actor)

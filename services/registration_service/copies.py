@@ -19,7 +19,7 @@ class Copies:
     def __init__(self, broker: RabbitBroker, settings: BrokerSettings) -> None:
         self._broker = broker
         self._seconds = settings.confirm_seconds
-        self._user = URL(settings.url.get_secret_value()).user
+        self.user = URL(settings.url.get_secret_value()).user
 
     async def send(self, queue: str, message: RabbitMessage, headers: dict[str, Any], wait: float | None) -> None:
         """Return once the copy is confirmed, else raise BrokerAway.
@@ -39,7 +39,7 @@ class Copies:
                     correlation_id=message.correlation_id,
                     message_type=message.raw_message.type,
                     expiration=None if wait is None else timedelta(seconds=wait),
-                    user_id=self._user,
+                    user_id=self.user,
                 )
         except NOT_CONFIRMED as error:
             raise BrokerAway from error

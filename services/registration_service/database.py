@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 from services.registration_service.settings import DatabaseSettings
 from shared.errors import DatabaseAway
 
-# Besides what SQLAlchemy calls operational: time limits, cancelled statements, shutdowns (SQLSTATE classes).
-_AWAY = ("08", "53", "55P03", "57", "40")
+# Besides what SQLAlchemy calls operational (SQLSTATE classes): connection, password, database, conflict of
+# transactions, resources, lock not had in time, cancelled or shut down.
+_AWAY = ("08", "28", "3D", "40", "53", "55P03", "57")
 
 
 class Database:

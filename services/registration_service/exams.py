@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.registration_service import audit, outbox
 from services.registration_service.intake import decide
 from services.registration_service.ledger import State
-from services.registration_service.locks import lock_for_exam
+from services.registration_service.locks import lock_for_accessions, lock_for_exam
 from services.registration_service.models import Exam, LedgerEntry
 from shared.events import ExamRightsChanged, ExamUpserted
 
@@ -33,11 +33,13 @@ def version_now() -> int:
 
 async def upsert(session: AsyncSession, wanted: ExamUpserted, actor: str) -> Upserted:
     """Open or replace an exam; a lower or equal version changes nothing."""
-    await lock_for_exam(session, wanted.examen_id, wanted.accession_number)
+    await lock_for_exam(session, wanted.examen_id)
     exam = await session.get(Exam, wanted.examen_id, with_for_update=True)
     if exam is not None and wanted.version <= exam.version:
         return Upserted(exam, created=False)
     created = exam is None
+    before = exam.accession_number if exam else None
+    await lock_for_accessions(session, before, wanted.accession_number)
     if exam is None:
         exam = await _open(session, wanted)
     else:
@@ -46,7 +48,7 @@ async def upsert(session: AsyncSession, wanted: ExamUpserted, actor: str) -> Ups
         session, actor=actor, action="exam.upsert", outcome="created" if created else "changed", exam_id=exam.exam_id
     )
     await session.flush()
-    await _register_waiting(session, exam)
+    await _register_waiting(session, exam, before)
     return Upserted(exam, created)
 
 
@@ -69,12 +71,14 @@ def _replace(session: AsyncSession, exam: Exam, wanted: ExamUpserted) -> None:
     exam.principals, exam.version = list(wanted.principals), wanted.version
 
 
-async def _register_waiting(session: AsyncSession, exam: Exam) -> None:
-    """Decide anew about every image that waits for this exam, by its name or by its accession number."""
+async def _register_waiting(session: AsyncSession, exam: Exam, before: str | None) -> None:
+    """Decide anew about every image that waits for this exam, by its name or by its accession number.
+
+    Images with the number that the exam had `before` too: it may be another exam's alone now.
+    """
     named = LedgerEntry.wanted_exam_id == exam.exam_id
-    by_accession = and_(
-        LedgerEntry.wanted_exam_id.is_(None), LedgerEntry.accession_number == (exam.accession_number or "")
-    )
+    numbers = [number for number in (exam.accession_number, before) if number]
+    by_accession = and_(LedgerEntry.wanted_exam_id.is_(None), LedgerEntry.accession_number.in_(numbers))
     waiting = await session.scalars(
         select(LedgerEntry)
         .where(LedgerEntry.state == State.WAITING, or_(named, by_accession))

@@ -17,6 +17,7 @@ from services.registration_service.registration import (
     existing_image,
     insert_image,
     link_instance,
+    mark_registered,
 )
 from shared.events import DicomStored, ImageRefused, ImageWaiting, Origin
 from shared.permission import ALL_EXAMS, Caller, may_see_exam
@@ -40,6 +41,7 @@ async def take_in(session: AsyncSession, data: DicomStored, happened: datetime) 
     if entry.state == State.REGISTERED:
         await _second_context(session, entry, data.context.examen_id)
     else:
+        await _second_wish(session, entry, data)
         await decide(session, entry)
     log.info(
         "image.decided",
@@ -69,12 +71,17 @@ async def decide(session: AsyncSession, entry: LedgerEntry) -> None:
 
 async def _meet(session: AsyncSession, entry: LedgerEntry, image: Image) -> None:
     """The record stands already: HTTP made it before the file arrived, or it is another image's."""
+    if image.orthanc_id == entry.orthanc_id:  # its own record: it was deleted, or is replayed
+        mark_registered(entry, "http" if entry.registered_by == "http" else "event")
+        await _second_context(session, entry, entry.wanted_exam_id)
+        return
     exam = await session.get_one(Exam, image.exam_id)
     same = (image.study_instance_uid, image.series_instance_uid) == (
         entry.study_instance_uid,
         entry.series_instance_uid,
     )
-    if image.orthanc_id is None and same and _permitted(entry, exam):
+    brought = [Origin.model_validate(origin) for origin in entry.origins]
+    if image.orthanc_id is None and same and any(_permitted(origin, exam) for origin in brought):
         link_instance(session, image, entry, _actor(entry))
         await _second_context(session, entry, entry.wanted_exam_id)
         return
@@ -92,34 +99,53 @@ async def _second_context(session: AsyncSession, entry: LedgerEntry, exam_id: st
     _tell_refused(session, entry, exam_id, "registered-elsewhere", reason)
 
 
+async def _second_wish(session: AsyncSession, entry: LedgerEntry, data: DicomStored) -> None:
+    """Another exam named for an image that still waits: taken if it can be had now, else the first wish stays."""
+    wish = data.context.examen_id
+    if wish is None or wish == entry.wanted_exam_id:
+        return
+    exam = await session.get(Exam, wish)
+    if exam is not None and _permitted(data.origin, exam):
+        entry.wanted_exam_id, entry.wanted_description = wish, data.context.description
+        entry.origin = data.origin.model_dump(by_alias=True)
+    elif wish != entry.conflict_exam_id:
+        entry.conflict_exam_id = wish
+        _tell_refused(session, entry, wish, "exam-already-named", "the image waits for the exam that was named first")
+
+
 async def _find_exam(session: AsyncSession, entry: LedgerEntry) -> Exam | NotNow:
-    """The exam that was named, else the only one with the image's accession number."""
+    """The exam that was named, else the only one with the image's accession number.
+
+    Who named the exam must be allowed to write it; for an accession number, anyone who brought the image.
+    """
     if entry.wanted_exam_id:
-        exam = await session.get(Exam, entry.wanted_exam_id)
+        exam, origins = await session.get(Exam, entry.wanted_exam_id), [entry.origin]
         if exam is None:
             return NotNow(State.WAITING, "exam-unknown", f"exam {entry.wanted_exam_id} is not open yet")
     elif entry.accession_number:
-        query = select(Exam).where(Exam.accession_number == entry.accession_number).limit(2)
-        exams = (await session.scalars(query)).all()
-        if not exams:
-            reason = f"no exam has the accession number {entry.accession_number} yet"
-            return NotNow(State.WAITING, "accession-unknown", reason)
-        if len(exams) > 1:
-            reason = f"several exams have the accession number {entry.accession_number}"
-            return NotNow(State.WAITING, "accession-ambiguous", reason)
-        exam = exams[0]
+        found = await _by_accession(session, entry.accession_number)
+        if isinstance(found, NotNow):
+            return found
+        exam, origins = found, entry.origins
     else:
         return NotNow(State.WAITING, "no-exam-named", "no exam was named, and the image has no accession number")
-    if not _permitted(entry, exam):
+    if not any(_permitted(Origin.model_validate(origin), exam) for origin in origins if origin):
         return NotNow(State.WAITING, "not-a-principal", "the uploader is not one of the exam's principals")
     return exam
 
 
-def _permitted(entry: LedgerEntry, exam: Exam) -> bool:
+async def _by_accession(session: AsyncSession, number: str) -> Exam | NotNow:
+    exams = (await session.scalars(select(Exam).where(Exam.accession_number == number).limit(2))).all()
+    if not exams:
+        return NotNow(State.WAITING, "accession-unknown", f"no exam has the accession number {number} yet")
+    if len(exams) > 1:
+        reason = f"several exams have the accession number {number}"
+        return NotNow(State.WAITING, "accession-ambiguous", reason)
+    return exams[0]
+
+
+def _permitted(origin: Origin, exam: Exam) -> bool:
     """An uploader must be allowed to write the exam; modalities and partners are trusted to name the right one."""
-    origin = Origin.model_validate(entry.origin) if entry.origin else None
-    if origin is None:
-        return False  # nobody is known to have brought it
     if origin.kind in ("modality", "partner"):
         return True
     scopes = frozenset({ALL_EXAMS}) if origin.all_exams else frozenset[str]()
@@ -147,7 +173,7 @@ def _actor(entry: LedgerEntry) -> str:
 
 def _put(session: AsyncSession, entry: LedgerEntry, found: NotNow) -> None:
     """Write why the image is not registered into its row, and announce it where that is new."""
-    if (entry.state, entry.code) == (found.state, found.code):
+    if (entry.state, entry.code, entry.reason) == (found.state, found.code, found.reason):
         return
     entry.state, entry.code, entry.reason = found.state, found.code, found.reason
     if found.state == State.REFUSED:

@@ -28,9 +28,8 @@ class State(StrEnum):
 async def note_stored(session: AsyncSession, data: DicomStored, happened: datetime) -> LedgerEntry:
     """Insert or refresh the row of a stored image, and hold it until the transaction ends.
 
-    A later event adds its uploader; where it names an exam, that is the exam now wanted.
+    A later event adds its uploader and origin. The first exam named stays the one wanted, with who named it.
     """
-    named = data.context.examen_id is not None
     new = insert(LedgerEntry).values(
         orthanc_id=data.orthanc_instance_id,
         study_instance_uid=data.study_instance_uid,
@@ -46,11 +45,13 @@ async def note_stored(session: AsyncSession, data: DicomStored, happened: dateti
         wanted_description=data.context.description,
         uploaders=[data.origin.actor] if data.origin.actor else [],
         origin=data.origin.model_dump(by_alias=True),
+        origins=[data.origin.model_dump(by_alias=True)],
         attempts=1,
         first_seen=happened,
         correlation_id=correlation_id.get(),
     )
     old, said = LedgerEntry, new.excluded
+    first_wish = old.wanted_exam_id.is_(None) & said.wanted_exam_id.is_not(None)
     merged = new.on_conflict_do_update(
         index_elements=[old.orthanc_id],
         set_={
@@ -61,12 +62,11 @@ async def note_stored(session: AsyncSession, data: DicomStored, happened: dateti
             "modality": func.coalesce(old.modality, said.modality),
             "sop_class_uid": func.coalesce(old.sop_class_uid, said.sop_class_uid),
             "accession_number": func.coalesce(old.accession_number, said.accession_number),
-            "wanted_exam_id": said.wanted_exam_id if named else old.wanted_exam_id,
-            "wanted_description": said.wanted_description if named else old.wanted_description,
+            "wanted_exam_id": func.coalesce(old.wanted_exam_id, said.wanted_exam_id),
+            "wanted_description": case((first_wish, said.wanted_description), else_=old.wanted_description),
             "uploaders": _united(data.origin.actor),
-            "origin": said.origin
-            if named
-            else case((old.origin == literal({}, old.origin.type), said.origin), else_=old.origin),
+            "origin": case((first_wish | (old.origin == literal({}, old.origin.type)), said.origin), else_=old.origin),
+            "origins": case((old.origins.contains(said.origins), old.origins), else_=old.origins.concat(said.origins)),
             "attempts": old.attempts + 1,
             "last_seen": func.now(),
         },

@@ -30,6 +30,7 @@ class Base(DeclarativeBase):
         datetime: DateTime(timezone=True),
         list[str]: ARRAY(Text),
         dict[str, Any]: JSONB,
+        list[dict[str, Any]]: JSONB,
     }
 
 
@@ -74,6 +75,7 @@ class LedgerEntry(Base):
     """What became of one Orthanc instance: one row for each ever seen.
 
     `state`: seen, waiting, registered, refused, dead, deleted (see ledger.py). `registered_by`: http or event.
+    `origin`: who named the wanted exam, else who brought it first; `origins`: everyone who brought equal bytes.
     """
 
     __tablename__ = "intake_ledger"
@@ -105,6 +107,7 @@ class LedgerEntry(Base):
     wanted_description: Mapped[str] = mapped_column(Text, server_default="")
     uploaders: Mapped[list[str]] = mapped_column(server_default="{}")
     origin: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    origins: Mapped[list[dict[str, Any]]] = mapped_column(server_default="[]")
     registered_by: Mapped[str | None] = mapped_column(String(8))
     attempts: Mapped[int] = mapped_column(Integer, server_default="0")
     first_seen: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from services.registration_service.models import Exam, Image, LedgerEntry
 from services.registration_service.registration import UNKNOWN_MODALITY, Registration
@@ -26,7 +27,7 @@ class ImageToRegister(BaseModel):
     studyInstanceUID: Uid
     seriesInstanceUID: Uid
     sopInstanceUID: Uid
-    dateAcquisition: AwareDatetime | None
+    dateAcquisition: Timestamp | None
     modalite: Annotated[str, Field(min_length=1, max_length=50)] | None
     description: Annotated[str, Field(max_length=4000)]
     url: Annotated[str, Field(max_length=500)] | None = None
@@ -36,7 +37,7 @@ class ImageToRegister(BaseModel):
     @classmethod
     def _without_nul(cls, text: str | None) -> str | None:
         if text and "\0" in text:
-            raise ValueError("must not hold a NUL character", "ne doit pas contenir de caractère NUL")
+            raise PydanticCustomError("nul_character", "must not hold a NUL character")
         return text
 
     def wanted(self, entry: LedgerEntry | None, actor: str) -> Registration:
@@ -104,7 +105,7 @@ class ExamToUpsert(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    accessionNumber: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")] | None = None
+    accessionNumber: Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$")] | None = None
     patientID: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")] | None = None
     principals: Annotated[list[Principal], Field(max_length=1000)] = []
     version: Annotated[int, Field(ge=0, le=LATEST_VERSION, strict=True)] | None = None

@@ -60,7 +60,7 @@ class Settling:
             await _while_away(event, work)
         except Malformed as error:
             outcome = "dead"
-            await self._copy(message, DEAD_QUEUE, queue, str(error), _attempt(message))
+            await self._copy(message, DEAD_QUEUE, queue, str(error), self._attempt(message))
         except DependencyAway:
             outcome = "returned"
             await message.nack(requeue=True)
@@ -72,26 +72,37 @@ class Settling:
         CONSUMED.labels(queue, outcome).inc()
 
     async def _again(self, message: RabbitMessage, queue: str, reason: str) -> str:
-        attempt = _attempt(message)
+        attempt = self._attempt(message)
         if attempt > len(self._retry_seconds):
             await self._copy(message, DEAD_QUEUE, queue, reason, attempt)
             return "dead"
         await self._copy(message, RETRY_QUEUE, queue, reason, attempt + 1, self._retry_seconds[attempt - 1])
         return "retried"
 
+    def _own_headers(self, message: RabbitMessage) -> dict[str, Any]:
+        """What a copy of ours says of itself. A sender's headers are not believed: the broker checks the user alone."""
+        return message.headers if message.raw_message.user_id == self._copies.user else {}
+
+    def _attempt(self, message: RabbitMessage) -> int:
+        """Which attempt this is; counted in a header of our own, since brokers differ in what x-death tells."""
+        with contextlib.suppress(ValueError, TypeError):
+            return max(1, int(self._own_headers(message).get("x-attempt", 1)))
+        return 1
+
     async def _copy(
         self, message: RabbitMessage, to: str, queue: str, reason: str, attempt: int, wait: float | None = None
     ) -> None:
         now = datetime.now(UTC).isoformat()
+        ours = self._own_headers(message)
         headers: dict[str, Any] = {
             **message.headers,
             "x-attempt": attempt,
             "x-reason": reason[:500],
             "x-fingerprint": hashlib.sha256(f"{queue}|{reason}".encode()).hexdigest()[:16],
-            "x-first": message.headers.get("x-first", now),
+            "x-first": ours.get("x-first", now),
             "x-last": now,
             "x-queue": queue,
-            "x-publisher": message.headers.get("x-publisher", message.raw_message.user_id or ""),
+            "x-publisher": ours.get("x-publisher", message.raw_message.user_id or ""),
         }
         await _until_confirmed(lambda: self._copies.send(to, message, headers, wait))
         log.warning("event.copied", to=to, queue=queue, reason=reason, attempt=attempt, message_id=message.message_id)
@@ -99,6 +110,8 @@ class Settling:
 
 def _read(message: RabbitMessage, kind: type[Event[DataT]]) -> Event[DataT]:
     """The event in the message. The reason of Malformed names the field and never a value."""
+    if b"\\u0000" in message.body:
+        raise Malformed("body: must not hold a NUL character")
     try:
         event = kind.model_validate_json(message.body)
     except ValidationError as error:
@@ -134,10 +147,3 @@ async def _until_confirmed(send: Callable[[], Awaitable[None]]) -> None:
         except DependencyAway as error:
             log.warning("event.copy-unconfirmed", why=error.code, again_in_seconds=HOLD_PAUSE_SECONDS)
         await asyncio.sleep(HOLD_PAUSE_SECONDS)
-
-
-def _attempt(message: RabbitMessage) -> int:
-    """Which attempt this is; counted in a header of our own, since brokers differ in what x-death tells."""
-    with contextlib.suppress(ValueError, TypeError):
-        return max(1, int(message.headers.get("x-attempt", 1)))
-    return 1

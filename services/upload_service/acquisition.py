@@ -7,6 +7,7 @@ from pydicom import Dataset
 from pydicom.valuerep import DA, DT, TM
 
 from services.upload_service.dicom import text_of
+from shared.timestamps import in_range
 
 
 def acquisition_date(tags: Dataset, facility_zone: str) -> datetime | None:
@@ -20,10 +21,8 @@ def acquisition_date(tags: Dataset, facility_zone: str) -> datetime | None:
         found = found or _date_and_time(text_of(tags, f"{of}Date"), text_of(tags, f"{of}Time"))
     if found is None:
         return None
-    try:
-        return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
-    except OverflowError:  # year 1 or 9999 moved over its edge
-        return None
+    moment = found if found.tzinfo else found.replace(tzinfo=zone)
+    return moment.astimezone(UTC) if in_range(moment) else None
 
 
 def _datetime(text: str | None) -> datetime | None:

@@ -119,10 +119,27 @@ async def test_an_unknown_field_is_no_trouble(system: System, upload: AbstractCh
     await _arrives(system, data)
 
 
-async def test_what_fails_in_the_work_goes_to_the_retry_rung(upload: AbstractChannel, admin: AbstractChannel) -> None:
-    # A text that PostgreSQL cannot hold; no rule of the envelope forbids it.
-    data = given.image(sop_class_uid="1" * 256)
-    message_id = await _publish(upload, _body(given.event(data)))
+@pytest.fixture
+async def poison(system: System) -> AsyncIterator[DicomStored]:
+    """An image at which the database fails as it would at a defect of ours: not away, and not the message's fault."""
+    data = given.image()
+    name = f"poison_{data.digest}"
+    body = "BEGIN RAISE EXCEPTION 'a defect'; END"
+    await scratch.fetch(system, "examflow", f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $${body}$$")
+    await scratch.fetch(
+        system,
+        "examflow",
+        f"CREATE TRIGGER {name} BEFORE INSERT ON intake_ledger FOR EACH ROW"
+        f" WHEN (NEW.sop_instance_uid = '{data.sop_instance_uid}') EXECUTE FUNCTION {name}()",
+    )
+    yield data
+    await scratch.fetch(system, "examflow", f"DROP FUNCTION {name} CASCADE")
+
+
+async def test_what_fails_in_the_work_goes_to_the_retry_rung(
+    upload: AbstractChannel, admin: AbstractChannel, poison: DicomStored
+) -> None:
+    message_id = await _publish(upload, _body(given.event(poison)))
 
     async def ask() -> list[Any]:
         rung = await take_by_id(admin, "registration.retry", message_id)

@@ -153,7 +153,7 @@ async def test_a_message_in_the_hand_of_a_killed_service_is_delivered_again(brok
     exam = given.name()
     broken.running.open_exam(exam, "user:alice")
     async with database.transaction() as holder:
-        await lock_for_exam(holder, exam, None)
+        await lock_for_exam(holder, exam)
         data = _send(broken, fresh("CT_small.dcm"), exam)
         waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
         await soon(lambda: scratch.fetch(broken.system, "examflow", waiting), what="the message in hand")

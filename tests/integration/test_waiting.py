@@ -132,15 +132,30 @@ async def test_a_context_that_arrives_later_registers_what_waits(database: Datab
     assert (await rows.record(database, data)).description == "said later"
 
 
-async def test_the_reason_speaks_of_the_exam_named_last(database: Database) -> None:
+async def test_a_second_exam_that_cannot_be_had_leaves_the_first_wish(database: Database) -> None:
     first, second = given.name(), given.name()
     data = given.image(exam=first)
     await given.take(database, data)
+    other = data.model_copy(
+        update={"context": Context(examen_id=second), "origin": Origin(kind="upload", actor="mallory")}
+    )
+    entry = await given.take(database, other)
+    assert (entry.wanted_exam_id, entry.conflict_exam_id) == (first, second)
+    assert entry.reason == f"exam {first} is not open yet"
+    said = [(key, event["examenID"]) for key, event in await rows.said(database, data.orthanc_instance_id)]
+    assert said == [("image.waiting", first), ("image.refused", second)]
+    await given.open_exam(database, first, "user:alice")
+    assert (await rows.record(database, data)).exam_id == first
+
+
+async def test_a_second_exam_that_can_be_had_registers_what_waits(database: Database) -> None:
+    first, second = given.name(), given.name()
+    await given.open_exam(database, second, "user:alice")
+    data = given.image(exam=first)
+    await given.take(database, data)
     entry = await given.take(database, data.model_copy(update={"context": Context(examen_id=second)}))
-    assert entry.wanted_exam_id == second
-    assert entry.reason == f"exam {second} is not open yet"
-    waiting = [said["examenID"] for _, said in await rows.said(database, data.orthanc_instance_id)]
-    assert waiting == [first, second]
+    assert (entry.state, entry.conflict_exam_id) == ("registered", None)
+    assert (await rows.record(database, data)).exam_id == second
 
 
 async def test_the_same_event_again_is_told_once(database: Database) -> None:

@@ -60,6 +60,7 @@ def upgrade() -> None:
         sa.Column("wanted_description", sa.Text(), server_default="", nullable=False),
         sa.Column("uploaders", postgresql.ARRAY(sa.Text()), server_default="{}", nullable=False),
         sa.Column("origin", postgresql.JSONB(astext_type=sa.Text()), server_default="{}", nullable=False),
+        sa.Column("origins", postgresql.JSONB(astext_type=sa.Text()), server_default="[]", nullable=False),
         sa.Column("registered_by", sa.String(length=8), nullable=True),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("first_seen", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
