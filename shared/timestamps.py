@@ -1,14 +1,16 @@
 """Dates on the wire: they come in with any offset and go out in UTC with milliseconds and `Z`."""
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, PlainSerializer
 from pydantic_core import PydanticCustomError
 
 # Inside what Python and PostgreSQL both hold exactly, in any offset.
 EARLIEST = datetime(1000, 1, 1, tzinfo=UTC)
 LATEST = datetime(9999, 12, 31, tzinfo=UTC)
+_WRITTEN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]")
 
 
 def to_wire(moment: datetime) -> str:
@@ -27,8 +29,16 @@ def _must_be_in_range(moment: datetime) -> datetime:
     return moment
 
 
+def _must_be_written_out(value: object) -> object:
+    """A bare number would be read as seconds since 1970."""
+    if isinstance(value, datetime) or (isinstance(value, str) and _WRITTEN.match(value)):
+        return value
+    raise PydanticCustomError("datetime_parsing", "must be a date and time like 1996-03-08T00:00:00Z")
+
+
 Timestamp = Annotated[
     AwareDatetime,
+    BeforeValidator(_must_be_written_out),
     AfterValidator(_must_be_in_range),
     PlainSerializer(to_wire, return_type=str, when_used="json"),
 ]

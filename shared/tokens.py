@@ -75,9 +75,10 @@ class TokenVerifier:
     async def _read_keys(self) -> None:
         try:
             keys = jwt.PyJWKSet.from_dict(await self._jwks()).keys
-        except (OSError, ValueError, httpx.HTTPError, jwt.PyJWTError):
+        except (OSError, ValueError, TypeError, AttributeError, httpx.HTTPError, jwt.PyJWTError):
             if not self._keys:
                 raise KeysAway from None
+            self._read_at = time.monotonic()
             return  # those known stay good
         self._read_at = time.monotonic()
         self._keys = {str(key.key_id): key for key in keys if key.key_id}

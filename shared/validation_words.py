@@ -53,5 +53,7 @@ def in_words(item: Any) -> FieldError:
     field = "body" if kind == "json_invalid" or not where else ".".join(where)
     en, fr = (words.format(**context) for words in _WORDS.get(kind, _OTHERWISE))
     value = item.get("input")
-    shown = str(value) if where and where[-1] in _SHOWN and isinstance(value, str | int | float) else None
+    shown = None
+    if where and where[-1] in _SHOWN and isinstance(value, str | int | float):
+        shown = str(value).encode(errors="replace").decode()
     return FieldError(field, en, fr, shown)

@@ -1,7 +1,7 @@
 """The `url` of an image: a path under /dicom/, or https on an allow-listed host. It is stored, and never fetched."""
 
 from collections.abc import Collection
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from shared.errors import FieldError, InvalidInput
 
@@ -25,7 +25,7 @@ def _allowed(url: str, hosts: Collection[str]) -> bool:
     if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
         return False
     if url.startswith("/dicom/"):
-        return ".." not in url
+        return ".." not in unquote(url)
     try:
         parts = urlsplit(url)
         port = parts.port

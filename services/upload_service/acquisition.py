@@ -1,5 +1,6 @@
 """When an image was acquired: the first usable of several DICOM dates (PS3.3 C.7), in UTC."""
 
+import re
 from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -8,6 +9,9 @@ from pydicom.valuerep import DA, DT, TM
 
 from services.upload_service.dicom import text_of
 from shared.timestamps import in_range
+
+_DAY = re.compile(r"[0-9]{8}")
+_OFFSET = re.compile(r"[+-][0-9]{4}")
 
 
 def acquisition_date(tags: Dataset, facility_zone: str) -> datetime | None:
@@ -27,7 +31,7 @@ def acquisition_date(tags: Dataset, facility_zone: str) -> datetime | None:
 
 def _datetime(text: str | None) -> datetime | None:
     """A DT value (PS3.5 6.2), which may stop after any part from the day on."""
-    if text is None or len(text) < 8:
+    if text is None or not _DAY.match(text):
         return None
     try:
         parsed = DT(text)
@@ -53,7 +57,7 @@ def _date_and_time(date: str | None, clock: str | None) -> datetime | None:
 
 def _offset(text: str | None) -> tzinfo | None:
     """TimezoneOffsetFromUTC, such as +0130."""
-    if text is None or len(text) != 5 or text[0] not in "+-" or not text[1:].isdigit():
+    if text is None or not _OFFSET.fullmatch(text):
         return None
     ahead = timedelta(hours=int(text[1:3]), minutes=int(text[3:5]))
     return timezone(ahead if text[0] == "+" else -ahead) if ahead < timedelta(hours=24) else None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from io import BytesIO
 
 from pydicom import Dataset, config
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_dataset, read_partial
 from pydicom.tag import BaseTag, Tag
 
@@ -21,13 +21,14 @@ from services.upload_service.errors import DicomBroken, HeaderTooLarge, NotDicom
 config.settings.reading_validation_mode = config.IGNORE
 
 PREAMBLE = 128
-DEFLATED = b"1.2.840.10008.1.2.1.99"
+DEFLATED = "1.2.840.10008.1.2.1.99"
 MANDATORY = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 DATES = tuple(f"{of}{part}" for of in ("Acquisition", "Content", "Series", "Study") for part in ("Date", "Time"))
 _READ: list[BaseTag | int] = [
     Tag(name)
     for name in (*MANDATORY, "Modality", "AccessionNumber", "TimezoneOffsetFromUTC", "AcquisitionDateTime", *DATES)
 ]
+_SYNTAX = Tag("TransferSyntaxUID")
 _PIXELS = {Tag("FloatPixelData"), Tag("DoubleFloatPixelData"), Tag("PixelData")}
 _UNDEFINED = 0xFFFFFFFF
 _SEQUENCE_END = (b"\xfe\xff\xdd\xe0\0\0\0\0", b"\xff\xfe\xe0\xdd\0\0\0\0")  # little and big endian
@@ -37,6 +38,7 @@ _UNREADABLE = (
     InvalidDicomError,
     ArithmeticError,
     AttributeError,
+    BytesLengthException,
     LookupError,
     NotImplementedError,
     OSError,
@@ -91,8 +93,10 @@ class _Walk:
 
     def __init__(self, begin: bytes, limit: int) -> None:
         self.at_pixels = False
-        self._deflated = DEFLATED in begin[: PREAMBLE + 1024]
-        self._data = _inflated(begin, limit) if self._deflated else begin
+        syntax, data_set_at = _file_meta(begin)
+        # pydicom would inflate all of it, whatever it comes to.
+        self._deflated = syntax == DEFLATED
+        self._data = _inflated(begin[data_set_at:], limit) if self._deflated else begin
         self._file = BytesIO(self._data)
         self._ends = 0  # where the last element ends; -1 where only its delimiter tells
         if self._deflated:
@@ -115,17 +119,30 @@ class _Walk:
     @property
     def cut_off(self) -> bool:
         """Whether the data ends within its last element."""
+        if self.at_pixels:
+            return not self._deflated and len(self._data) < self._ends
         if self._ends == -1:
-            return not self.at_pixels and not self._data.endswith(_SEQUENCE_END)
-        return len(self._data) < self._ends and not (self._deflated and self.at_pixels)
+            return not self._data.endswith(_SEQUENCE_END)
+        return len(self._data) != self._ends  # less than a value, or a few bytes of the next element
 
 
-def _inflated(begin: bytes, limit: int) -> bytes:
-    """The data set of a deflated file (PS3.5 A.5), of which at most `limit` bytes are inflated."""
-    element, length = begin[PREAMBLE + 4 : PREAMBLE + 12], struct.unpack("<I", begin[PREAMBLE + 12 : PREAMBLE + 16])[0]
-    if element != b"\x02\0\0\0UL\x04\0":
-        raise InvalidDicomError("a deflated file without a group length")
-    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(begin[PREAMBLE + 16 + length :], limit)
+def _file_meta(begin: bytes) -> tuple[str | None, int]:
+    """The transfer syntax, and where the data set begins: file meta information is group 0002 (PS3.10 7.1)."""
+    file = BytesIO(begin)
+    file.seek(PREAMBLE + 4)
+    meta = read_dataset(
+        file,
+        is_implicit_VR=False,
+        is_little_endian=True,
+        stop_when=lambda tag, _vr, _length: tag.group != 2,
+        specific_tags=[_SYNTAX],
+    )
+    return text_of(meta, "TransferSyntaxUID"), file.tell()
+
+
+def _inflated(deflated: bytes, limit: int) -> bytes:
+    """A deflated data set (PS3.5 A.5), of which at most `limit` bytes are inflated."""
+    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(deflated, limit)
 
 
 def _usable_uid(tags: Dataset, name: str) -> bool:
