@@ -88,6 +88,8 @@ async def _claimed(session: AsyncSession, caller: Caller, asked: ImageToRegister
         entry = await ledger.find_by_sop(session, asked.sopInstanceUID, hold=True)
         if entry is None or not _may_claim(caller, entry):
             return None
+        if entry.state == State.REGISTERED:
+            return entry  # its record is what the request is held against: a 409 where they differ
     else:
         entry = await ledger.find(session, asked.orthancInstanceId, hold=True)
         if entry is None or entry.state == State.DELETED or not _may_claim(caller, entry):

@@ -33,7 +33,6 @@ def dicom(
         if name not in without:
             setattr(dataset, name, value)
     if pixels:
-        dataset.Rows, dataset.Columns, dataset.BitsAllocated = 1, len(pixels), 8
         dataset.add_new("PixelData", "OB", pixels)
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = syntax
