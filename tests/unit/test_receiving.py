@@ -1,0 +1,195 @@
+"""A file on its way from the form to Orthanc: what goes out is what came in, and what must not be stored is not."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
+
+from services.upload_service.dicom import text_of
+from services.upload_service.errors import (
+    DicomBroken,
+    FileEmpty,
+    FileMissing,
+    FileTooLarge,
+    FormBroken,
+    HeaderTooLarge,
+    NotDicom,
+    TagsMissing,
+)
+from services.upload_service.form import UploadForm
+from services.upload_service.receiving import PIECE, Received, Receiving
+from services.upload_service.settings import Settings
+from services.upload_service.upload import _checked
+from shared.errors import OrthancAway, Problem, ScopeMissing, StorageFull, StoreRefused
+from shared.permission import Caller
+from tests.unit.dicom_bytes import dicom, element, identity, meta
+from tests.unit.multipart import CONTENT_TYPE, arriving, file_part, form, part
+from tests.unit.orthanc_double import OrthancDouble
+from tests.unit.settings import SHARED
+
+BUFFERED = 10_000
+LARGE = 4 * PIECE
+NOISE = bytes(number * number % 251 for number in range(LARGE))
+COMMENTS = ("PatientComments", "ImageComments", "AdditionalPatientHistory")
+ALICE = Caller("alice", frozenset({"dicom:upload"}))
+WRITER = Caller("wanda", frozenset({"dicom:upload", "images:write"}))
+
+
+async def receive(
+    body: bytes, orthanc: OrthancDouble, *, chunk: int = 65536, caller: Caller = WRITER, limit: int = 10**9, **more: Any
+) -> Received:
+    settings = Settings(**{**SHARED, "buffered_file": BUFFERED, "header_limit": 100_000, **more})
+    upload = UploadForm(CONTENT_TYPE, arriving(body, chunk), limit)
+    return await Receiving(_checked(upload, caller), orthanc, settings).store()
+
+
+async def refused(body: bytes, orthanc: OrthancDouble, kind: type[Problem], **more: Any) -> None:
+    with pytest.raises(Problem) as problem:
+        await receive(body, orthanc, **more)
+    assert type(problem.value) is kind
+    assert orthanc.stored == []
+
+
+@pytest.mark.parametrize("chunk", [1, 999, 65536])
+async def test_a_small_file_goes_out_in_one_piece(chunk: int) -> None:
+    content, orthanc = dicom(Modality="CT", pixels=b"p" * 500), OrthancDouble()
+    received = await receive(form(file_part(content)), orthanc, chunk=chunk)
+    assert orthanc.stored == [content]
+    assert orthanc.chunks == []
+    assert (received.size, received.digest) == (len(content), hashlib.md5(content).hexdigest())
+    assert text_of(received.header.tags, "Modality") == "CT"
+    assert received.stored.instance_id == "an-id"
+
+
+@pytest.mark.parametrize("chunk", [1000, 65536, 10_000_000])
+async def test_a_large_file_flows_through_as_it_is(chunk: int) -> None:
+    content, orthanc = dicom(ExplicitVRBigEndian, pixels=NOISE), OrthancDouble()
+    received = await receive(form(file_part(content)), orthanc, chunk=chunk)
+    assert orthanc.stored == [content]
+    assert (received.size, received.digest) == (len(content), hashlib.md5(content).hexdigest())
+    assert sum(orthanc.chunks) == len(content)
+
+
+async def test_what_flows_to_orthanc_goes_in_few_large_chunks() -> None:
+    orthanc = OrthancDouble()
+    await receive(form(file_part(dicom(pixels=NOISE))), orthanc, chunk=1000)
+    first, *between, _ = orthanc.chunks
+    assert BUFFERED <= first < BUFFERED + 1000
+    assert all(PIECE <= size < PIECE + 1000 for size in between)
+    assert len(between) == 3
+
+
+@pytest.mark.parametrize("size", [BUFFERED - 2, BUFFERED, BUFFERED + 2])
+async def test_a_file_of_just_the_size_that_is_held(size: int) -> None:
+    content, orthanc = dicom(pixels=b"p" * (size - len(dicom(pixels=b"pp")) + 2)), OrthancDouble()
+    assert len(content) == size
+    received = await receive(form(file_part(content)), orthanc, chunk=100)
+    assert orthanc.stored == [content]
+    assert received.size == size
+
+
+async def test_only_the_beginning_was_read_when_orthanc_is_asked() -> None:
+    read, orthanc = 0, OrthancDouble(refuses_after=1)
+    content = dicom(pixels=NOISE)
+
+    async def body() -> AsyncIterator[bytes]:
+        nonlocal read
+        for start in range(0, len(content), 1000):
+            read += 1000
+            yield content[start : start + 1000]
+
+    settings = Settings(**{**SHARED, "buffered_file": BUFFERED})
+    with pytest.raises(OrthancAway):
+        await Receiving(body(), orthanc, settings).store()
+    assert read == BUFFERED
+
+
+async def test_a_long_header_is_read_on_until_the_pixels_begin() -> None:
+    content, orthanc = dicom(PatientComments="c" * 60_000, pixels=NOISE), OrthancDouble()
+    await receive(form(file_part(content)), orthanc)
+    assert orthanc.stored == [content]
+    assert orthanc.chunks[0] > 60_000
+
+
+async def test_a_large_file_without_pixels_is_held_whole() -> None:
+    content, orthanc = dicom(PatientComments="c" * 60_000), OrthancDouble()
+    received = await receive(form(file_part(content)), orthanc)
+    assert orthanc.stored == [content]
+    assert orthanc.chunks == []
+    assert received.size == len(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"", FileEmpty),
+        (b"not dicom", NotDicom),
+        (b"\x89PNG" + NOISE, NotDicom),
+        (dicom(without=["SOPInstanceUID"]), TagsMissing),
+        (dicom(without=["SOPInstanceUID"], pixels=NOISE), TagsMissing),
+        (dicom(pixels=b"p" * 500)[:-1], DicomBroken),
+        (dicom(ExplicitVRLittleEndian, **dict.fromkeys(COMMENTS, "c" * 60_000), pixels=NOISE), HeaderTooLarge),
+        (meta() + identity() + element(0x00290010, b"OB", b"x" * 20_000, length=10**8), DicomBroken),
+    ],
+)
+async def test_what_the_gate_refuses_never_reaches_orthanc(content: bytes, kind: type[Problem]) -> None:
+    orthanc = OrthancDouble()
+    await refused(form(file_part(content)), orthanc, kind)
+    assert orthanc.cut_off == []
+
+
+async def test_a_file_cut_off_in_its_pixels_is_cut_off_for_orthanc_too() -> None:
+    content, orthanc = dicom(pixels=NOISE), OrthancDouble()
+    await refused(form(file_part(content[:-1])), orthanc, DicomBroken)
+    assert len(orthanc.cut_off) == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (form(file_part(dicom(pixels=NOISE)))[:-9], FormBroken),
+        (form(file_part(dicom(pixels=NOISE)))[: -PIECE - 9], FormBroken),
+        (form(file_part(dicom(pixels=NOISE)), part("examenID", b"x" * 37)), FormBroken),
+    ],
+)
+async def test_a_form_that_fails_while_the_file_flows_cuts_it_off(body: bytes, kind: type[Problem]) -> None:
+    orthanc = OrthancDouble()
+    await refused(body, orthanc, kind)
+    assert len(orthanc.cut_off) == 1
+
+
+async def test_a_file_over_the_limit_is_cut_off() -> None:
+    orthanc = OrthancDouble()
+    await refused(form(file_part(dicom(pixels=NOISE))), orthanc, FileTooLarge, limit=len(NOISE))
+    assert len(orthanc.cut_off) == 1
+    assert len(orthanc.cut_off[0]) <= len(NOISE)
+
+
+async def test_a_form_without_a_file() -> None:
+    await refused(form(part("examenID", b"EX-1")), OrthancDouble(), FileMissing)
+
+
+@pytest.mark.parametrize("content", [dicom(pixels=b"p" * 500), dicom(pixels=NOISE)], ids=["small", "large"])
+@pytest.mark.parametrize("before", [True, False], ids=["field before", "field after"])
+async def test_an_exam_without_the_scope_is_refused_before_the_store_ends(content: bytes, before: bool) -> None:  # noqa: FBT001
+    exam, orthanc = part("examenID", b"EX-1"), OrthancDouble()
+    body = form(exam, file_part(content)) if before else form(file_part(content), exam)
+    await refused(body, orthanc, ScopeMissing, caller=ALICE)
+    assert len(orthanc.cut_off) == (1 if len(content) > BUFFERED else 0)
+    await receive(body, orthanc, caller=WRITER)
+    assert orthanc.stored == [content]
+
+
+@pytest.mark.parametrize("fields", [[], [part("examenID", b"")], [part("description", b"thorax")]])
+async def test_without_an_exam_the_upload_scope_is_enough(fields: list[bytes]) -> None:
+    orthanc = OrthancDouble()
+    await receive(form(file_part(dicom()), *fields), orthanc, caller=ALICE)
+    assert orthanc.stored == [dicom()]
+
+
+@pytest.mark.parametrize("refusal", [StoreRefused(), StorageFull(), OrthancAway()])
+async def test_what_orthanc_says_in_the_middle_of_a_file_is_what_is_said(refusal: Problem) -> None:
+    orthanc = OrthancDouble(refuses_after=PIECE, refusal=refusal)
+    await refused(form(file_part(dicom(pixels=NOISE))), orthanc, type(refusal))

@@ -1,0 +1,79 @@
+"""What `dicom.stored` says about an upload: taken from Orthanc's answer, the header, the form and the token."""
+
+import json
+from typing import Any
+
+import pytest
+
+from services.upload_service.dicom import read_header
+from services.upload_service.receiving import Received
+from services.upload_service.stored_event import stored_event
+from shared.events import DicomStored
+from shared.orthanc import Stored
+from shared.permission import Caller
+from tests.unit.dicom_bytes import IDENTITY, dicom
+
+CALLER = Caller("alice", frozenset({"dicom:upload", "images:write"}), ("radiology",))
+
+
+def event_of(content: bytes, fields: dict[str, str] | None = None, caller: Caller = CALLER) -> DicomStored:
+    header = read_header(content, whole=True, limit=100_000)
+    assert header is not None
+    stored = Stored("i", "p", "st", "se", "Success", "/instances/i")
+    return stored_event(Received(stored, header, 4711, "0" * 32), fields or {}, caller, "10.0.0.1", "Europe/Paris")
+
+
+def test_field_by_field() -> None:
+    content = dicom(
+        Modality="CT",
+        AccessionNumber="A-1",
+        StudyDate="19960308",
+        StudyTime="120000",
+        PatientName="DOE^JANE",
+        PatientBirthDate="19500101",
+        PatientID="P-1",
+    )
+    said = event_of(content, {"examenID": "EX-1", "description": "Thorax"}).model_dump_json(by_alias=True)
+    assert json.loads(said) == {
+        "orthancInstanceId": "i",
+        "orthancPatientId": "p",
+        "orthancStudyId": "st",
+        "orthancSeriesId": "se",
+        "studyInstanceUID": "1.2.3.4.5.6.2",
+        "seriesInstanceUID": "1.2.3.4.5.6.3",
+        "sopInstanceUID": "1.2.3.4.5.6.1",
+        "sopClassUID": "1.2.840.10008.5.1.4.1.1.7",
+        "modality": "CT",
+        "acquisitionDate": "1996-03-08T11:00:00.000Z",
+        "accessionNumber": "A-1",
+        "size": 4711,
+        "digest": "00000000000000000000000000000000",
+        "origin": {
+            "kind": "upload",
+            "actor": "alice",
+            "groups": ["radiology"],
+            "allExams": False,
+            "aet": None,
+            "remoteIP": "10.0.0.1",
+        },
+        "context": {"examenID": "EX-1", "description": "Thorax"},
+    }
+
+
+def test_what_the_file_and_the_form_do_not_say() -> None:
+    event = event_of(dicom(), {"examenID": ""})
+    assert (event.modality, event.acquisition_date, event.accession_number) == (None, None, None)
+    assert (event.context.examen_id, event.context.description) == (None, "")
+    assert event.sop_instance_uid == IDENTITY["SOPInstanceUID"]
+
+
+@pytest.mark.parametrize(
+    ("tags", "name"), [({"AccessionNumber": "A" * 65}, "accession_number"), ({"Modality": "M" * 51}, "modality")]
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom's writer finds them too long as well
+def test_a_value_that_is_too_long_is_left_out(tags: dict[str, Any], name: str) -> None:
+    assert getattr(event_of(dicom(**tags)), name) is None
+
+
+def test_who_may_see_every_exam_may_name_every_exam() -> None:
+    assert event_of(dicom(), caller=Caller("olga", frozenset({"exams:all"}))).origin.all_exams
