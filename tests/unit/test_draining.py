@@ -12,9 +12,10 @@ from services.upload_service.draining import DRAINED_BYTES, Draining
 class Server:
     """The server's side of one request: a body in pieces, and what was read of it when the answer began."""
 
-    def __init__(self, pieces: Sequence[bytes], *, stalls: bool = False) -> None:
+    def __init__(self, pieces: Sequence[bytes], *, stalls: bool = False, leaves: bool = False) -> None:
         self._pieces = list(pieces)
         self._stalls = stalls
+        self._leaves = leaves
         self.read = 0
         self.read_before_the_answer: int | None = None
         self.sent: list[str] = []
@@ -23,10 +24,11 @@ class Server:
         if not self._pieces:
             if self._stalls:
                 await asyncio.Event().wait()
+            assert self._leaves, "a server answers this only when the client has gone"
             return {"type": "http.disconnect"}
         piece = self._pieces.pop(0)
         self.read += len(piece)
-        return {"type": "http.request", "body": piece, "more_body": bool(self._pieces) or self._stalls}
+        return {"type": "http.request", "body": piece, "more_body": bool(self._pieces) or self._stalls or self._leaves}
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -52,7 +54,7 @@ async def ask(app: Draining, server: Server, length: bytes | None = None) -> int
 
 
 @pytest.mark.parametrize("messages", [0, 1, 3])
-@pytest.mark.parametrize("length", [b"3000", b"0", None])
+@pytest.mark.parametrize("length", [b"3000", b"0", str(DRAINED_BYTES).encode(), None])
 async def test_a_short_body_is_read_first(messages: int, length: bytes | None) -> None:
     assert await ask(refusing_after(messages), Server([b"x" * 1000] * 3), length) == 3000
 
@@ -74,7 +76,9 @@ async def test_a_body_that_stalls_is_not_waited_for_long(monkeypatch: pytest.Mon
 
 
 async def test_a_client_that_left_is_not_waited_for() -> None:
-    assert await ask(refusing_after(1), Server([]), b"1000") == 0
+    assert await ask(refusing_after(1), Server([], leaves=True), b"1000") == 0
+    assert await ask(refusing_after(1), Server([b"x"], leaves=True), b"1000") == 1
+    assert await ask(refusing_after(0), Server([b"x"], leaves=True), b"1000") == 1
 
 
 async def test_other_scopes_pass() -> None:

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.upload_service.errors import FormBroken, NotMultipart
-from services.upload_service.form import UploadForm, boundary_of
+from services.upload_service.errors import FileTooLarge, FormBroken, NotMultipart
+from services.upload_service.form import OVERHEAD, UploadForm, boundary_of
 from tests.unit.multipart import BOUNDARY, CONTENT_TYPE, arriving, file_part, form, in_pieces, part
 
 LIMIT = 10_000
@@ -114,6 +114,14 @@ async def test_a_file_of_just_the_limit(chunk: int) -> None:
     assert (await read(form(file_part(b"x" * 300)), chunk, limit=300))[0] == b"x" * 300
 
 
+async def test_a_body_of_just_the_limit_and_what_a_form_adds() -> None:
+    body = form(file_part(b"x" * 300))
+    epilogue = b"." * (300 + OVERHEAD - len(body))
+    assert (await read(body + epilogue, limit=300))[0] == b"x" * 300
+    with pytest.raises(FileTooLarge):
+        await read(body + epilogue + b".", limit=300)
+
+
 @pytest.mark.parametrize(("name", "length"), [("examenID", 36), ("description", 4000)])
 @pytest.mark.parametrize("letter", ["x", "é", "𝄞"])
 async def test_a_text_of_just_the_limit_counted_in_characters(name: str, length: int, letter: str) -> None:
@@ -125,6 +133,7 @@ async def test_a_text_of_just_the_limit_counted_in_characters(name: str, length:
     ("content_type", "boundary"),
     [
         ("multipart/form-data; boundary=abc", b"abc"),
+        ("multipart/form-data; boundary=x", b"x"),
         ('multipart/form-data; boundary="a b:c"', b"a b:c"),
         ("Multipart/Form-Data; charset=utf-8; Boundary=abc", b"abc"),
         (

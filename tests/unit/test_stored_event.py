@@ -1,6 +1,7 @@
 """What `dicom.stored` says about an upload: taken from Orthanc's answer, the header, the form and the token."""
 
 import json
+import warnings
 from typing import Any
 
 import pytest
@@ -73,6 +74,12 @@ def test_what_the_file_and_the_form_do_not_say() -> None:
 @pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom's writer finds them too long as well
 def test_a_value_that_is_too_long_is_left_out(tags: dict[str, Any], name: str) -> None:
     assert getattr(event_of(dicom(**tags)), name) is None
+
+
+def test_a_value_of_just_the_length_is_kept() -> None:
+    with warnings.catch_warnings(action="ignore"):
+        event = event_of(dicom(AccessionNumber="A" * 64, Modality="M" * 50))
+    assert (event.accession_number, event.modality) == ("A" * 64, "M" * 50)
 
 
 def test_who_may_see_every_exam_may_name_every_exam() -> None:
