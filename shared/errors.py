@@ -9,6 +9,7 @@ Problem                        a refusal with a status, a code and a sentence (R
 |- InstanceUnknown        404  no such Orthanc instance, or not the caller's
 |- DependencyAway         503  something this service needs does not answer
 |  |- OrthancAway
+|  |  `- OrthancSlow             it took the request, and did not answer in time
 |  |- BrokerAway
 |  |- DatabaseAway
 |  |- RegistrationAway
@@ -120,6 +121,12 @@ class OrthancAway(DependencyAway):
     code = "orthanc-away"
     en = "The image store (Orthanc) does not answer; nothing was changed, repeat the request in a few seconds."
     fr = "Le PACS (Orthanc) ne répond pas ; rien n'a été modifié, répétez la requête dans quelques secondes."
+
+
+class OrthancSlow(OrthancAway):
+    code = "orthanc-slow"
+    en = "The image store (Orthanc) did not answer in time; repeat the request, which is harmless if it was done."
+    fr = "Le PACS (Orthanc) n'a pas répondu à temps ; répétez la requête, sans risque si elle a abouti."
 
 
 class BrokerAway(DependencyAway):

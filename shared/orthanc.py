@@ -8,9 +8,10 @@ from typing import Any, Literal
 import httpx
 from httpx_aiohttp import HttpxAiohttpClient
 
-from shared.errors import OrthancAway, OrthancNonsense, StorageFull, StoreRefused
+from shared.errors import OrthancAway, OrthancNonsense, OrthancSlow, StorageFull, StoreRefused
 from shared.settings import OrthancSettings
 
+PARKED = "1024"  # the user metadata in which an upload's context waits while the broker is away
 STORAGE_FULL = 14  # OrthancStatus of a full disk, sent with HTTP 500 by 1.10 and with 507 later
 
 
@@ -105,6 +106,17 @@ class Orthanc:
         except httpx.TransportError as error:
             raise OrthancAway from error
 
+    async def metadata(self, instance_id: str, number: str) -> str | None:
+        """A metadata value of an instance; None where there is none, or no such instance."""
+        answer = await self._get(f"/instances/{instance_id}/metadata/{number}")
+        return None if answer is None else answer.text
+
+    async def set_metadata(self, instance_id: str, number: str, text: str) -> None:
+        """Write a metadata value; one that stands there is overwritten silently, so look first."""
+        answer = await self._ask("PUT", f"/instances/{instance_id}/metadata/{number}", content=text.encode())
+        if answer.status_code != 200:
+            raise OrthancNonsense(what=f"HTTP {answer.status_code} to a metadata value")
+
     async def statistics(self) -> dict[str, Any]:
         """Counts and sizes of what is stored (`/statistics`)."""
         return _object(await self._ask("GET", "/statistics"))
@@ -140,6 +152,8 @@ class Orthanc:
         headers = {"Accept": accept} | ({"Content-Type": content_type} if content_type else {})
         try:
             answer = await self._http.request(method, path, content=content, headers=headers, params=params)
+        except httpx.ReadTimeout as error:
+            raise OrthancSlow from error
         except httpx.TransportError as error:
             raise OrthancAway from error
         if answer.status_code in (401, 403):

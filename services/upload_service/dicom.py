@@ -52,10 +52,15 @@ _UNREADABLE = (
 
 @dataclass(frozen=True)
 class Header:
-    """The tags that the gate reads, and the least number of bytes that the whole file must have."""
+    """The tags that the gate reads, the least number of bytes the whole file must have, and where its pixels begin.
+
+    `pixels_at` is the first byte after the last element that was read: the value of the pixel data, or the file's end;
+    in a deflated file, where the deflated data set begins.
+    """
 
     tags: Dataset
     least_size: int
+    pixels_at: int
 
 
 def read_header(begin: bytes, *, whole: bool, limit: int) -> Header | None:
@@ -80,7 +85,7 @@ def read_header(begin: bytes, *, whole: bool, limit: int) -> Header | None:
         raise cut_off()
     if missing:
         raise TagsMissing(missing)
-    return Header(walk.tags, walk.least_size)
+    return Header(walk.tags, walk.least_size, walk.pixels_at)
 
 
 def cut_off() -> DicomBroken:
@@ -96,8 +101,10 @@ class _Walk:
         syntax, data_set_at = _file_meta(begin)
         # pydicom would inflate all of it, whatever it comes to.
         self._deflated = syntax == DEFLATED
+        self._deflated_at = data_set_at
         self._data = _inflated(begin[data_set_at:], limit) if self._deflated else begin
         self._file = BytesIO(self._data)
+        self._pixels_at = len(begin)
         self._ends = 0  # where the last element ends; -1 where only its delimiter tells
         if self._deflated:
             self.tags = read_dataset(
@@ -109,7 +116,14 @@ class _Walk:
     def _element(self, tag: BaseTag, _vr: str | None, length: int) -> bool:
         self._ends = -1 if length == _UNDEFINED else self._file.tell() + length
         self.at_pixels = tag in _PIXELS
+        if self.at_pixels:
+            self._pixels_at = self._file.tell()
         return self.at_pixels
+
+    @property
+    def pixels_at(self) -> int:
+        """Where the value of the pixel data begins in the file."""
+        return self._deflated_at if self._deflated else self._pixels_at
 
     @property
     def least_size(self) -> int:

@@ -91,8 +91,8 @@ class TagsMissing(Problem):
 
 class AlreadyOther(Problem):
     status, code, title = 409, "already-other", "Another image has this UID"
-    en = "An image with this SOP Instance UID but other content is stored already; nothing was overwritten."
-    fr = "Une image ayant ce SOP Instance UID mais un autre contenu est déjà stockée ; rien n'a été écrasé."
+    en = "Another image with this SOP Instance UID is stored already, and was kept; they differ in {tags}."
+    fr = "Une autre image ayant ce SOP Instance UID est déjà stockée, et conservée ; elles diffèrent par {tags}."
 
 
 class StoredUnlinked(Problem):

@@ -2,27 +2,33 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 
+import stamina
+
 from services.upload_service.dicom import Header, cut_off, read_header
 from services.upload_service.errors import FileEmpty
+from services.upload_service.fingerprint import Fingerprint
 from services.upload_service.settings import Settings
+from shared.errors import OrthancAway, OrthancSlow
 from shared.orthanc import Orthanc, Stored
 
 PARSED_AT_ONCE = 64 * 1024  # some 2 ms at the worst; a thread costs 0.1 ms
+STORE_ATTEMPTS, STORE_SECONDS = 4, 5.0
 PIECE = 256 * 1024  # Orthanc reads the head of a chunk byte by byte: send few, large ones
 
 
 @dataclass(frozen=True)
 class Received:
-    """A file that Orthanc has: what it is, how large, and its MD5 in hex."""
+    """A file that Orthanc has: what it is, how large, its MD5 in hex, and its fingerprint for when another is there."""
 
     stored: Stored
     header: Header
     size: int
     digest: str
+    fingerprint: Callable[[], Fingerprint]
 
 
 class Receiving:
@@ -34,6 +40,7 @@ class Receiving:
         self._settings = settings
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._size = 0
+        self._fingerprint: Fingerprint | None = None
         self._failure: Exception | None = None
 
     async def store(self) -> Received:
@@ -46,8 +53,28 @@ class Receiving:
             header = await self._gate(begin, whole=whole)
         content = bytes(begin)
         self._count(content)
-        stored = await (self._orthanc.store(content) if whole else self._flow(content, header))
-        return Received(stored, header, self._size, self._md5.hexdigest())
+        if whole:
+            stored = await self._again(content)
+            return self._received(stored, header, partial(Fingerprint, content, header))
+        self._fingerprint = flowing = Fingerprint(content, header)
+        stored = await self._flow(content, header)
+        return self._received(stored, header, lambda: flowing)
+
+    def _received(self, stored: Stored, header: Header, fingerprint: Callable[[], Fingerprint]) -> Received:
+        return Received(stored, header, self._size, self._md5.hexdigest(), fingerprint)
+
+    async def _again(self, content: bytes) -> Stored:
+        """Store a whole file; a connection that was refused or lost is tried again, since storing twice is harmless.
+
+        No answer in time is not: a second wait would outlast the client's patience.
+        """
+        retrying = stamina.retry_context(
+            on=_may_be_tried_again, attempts=STORE_ATTEMPTS, timeout=STORE_SECONDS, wait_initial=0.1, wait_max=1.0
+        )
+        async for attempt in retrying:
+            with attempt:
+                return await self._orthanc.store(content)
+        raise AssertionError("unreachable: the last attempt raises")
 
     async def _gate(self, begin: bytearray, *, whole: bool) -> Header | None:
         """A small file is parsed here and now; a larger one may hold many elements, and goes to a thread."""
@@ -96,3 +123,9 @@ class Receiving:
     def _count(self, piece: bytes | bytearray) -> None:
         self._md5.update(piece)
         self._size += len(piece)
+        if self._fingerprint is not None:
+            self._fingerprint.feed(piece)
+
+
+def _may_be_tried_again(error: Exception) -> bool:
+    return isinstance(error, OrthancAway) and not isinstance(error, OrthancSlow)

@@ -50,7 +50,7 @@ class UploadAnswer(BaseModel):
                 "SOPClassUID": event.sop_class_uid,
                 "acquisitionDate": event.acquisition_date,
                 "modality": event.modality,
-                "event": "confirmed",
+                "event": uploaded.announced,
             }
         )
         return cls(data=data)
