@@ -1,7 +1,8 @@
 """Orthanc's REST API, as far as two services need it. Success is only what Orthanc's own contract calls success."""
 
 import contextlib
-from collections.abc import AsyncIterable, AsyncIterator
+import json
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -117,6 +118,30 @@ class Orthanc:
         if answer.status_code != 200:
             raise OrthancNonsense(what=f"HTTP {answer.status_code} to a metadata value")
 
+    async def delete_metadata(self, instance_id: str, number: str) -> None:
+        """Take a metadata value away; none standing there is as good."""
+        answer = await self._ask("DELETE", f"/instances/{instance_id}/metadata/{number}")
+        if answer.status_code not in (200, 404):
+            raise OrthancNonsense(what=f"HTTP {answer.status_code} to a metadata value's end")
+
+    async def read(self, path: str, **params: str | int) -> Any | None:
+        """The JSON of any address; None for a 404. What its shape means is the caller's."""
+        answer = await self._get(path, params)
+        return None if answer is None else _json(answer)
+
+    async def bulk(self, ids: Iterable[str], level: Literal["Instance", "Series", "Study"]) -> list[dict[str, Any]]:
+        """Main tags, parents and (of instances) metadata of many resources at once; those that are gone are left out.
+
+        The ids may be of any level below: one answer for each resource of `level` that they belong to.
+        """
+        asked = {"Resources": list(ids), "Level": level, "Metadata": level == "Instance"}
+        body = json.dumps(asked).encode()
+        answer = await self._ask("POST", "/tools/bulk-content", content=body, content_type="application/json")
+        found = _json(answer) if answer.status_code == 200 else None
+        if not isinstance(found, list):
+            raise OrthancNonsense(what=f"HTTP {answer.status_code} to a question about many")
+        return found
+
     async def statistics(self) -> dict[str, Any]:
         """Counts and sizes of what is stored (`/statistics`)."""
         return _object(await self._ask("GET", "/statistics"))
@@ -131,8 +156,8 @@ class Orthanc:
         answer = await self._get(path)
         return None if answer is None else _object(answer).get("MainDicomTags", {})
 
-    async def _get(self, path: str) -> httpx.Response | None:
-        answer = await self._ask("GET", path)
+    async def _get(self, path: str, params: dict[str, str | int] | None = None) -> httpx.Response | None:
+        answer = await self._ask("GET", path, params=params)
         if answer.status_code == 404:
             return None
         if answer.status_code != 200:
@@ -163,11 +188,15 @@ class Orthanc:
         return answer
 
 
-def _object(answer: httpx.Response) -> dict[str, Any]:
+def _json(answer: httpx.Response) -> Any:
     try:
-        found = answer.json()
+        return answer.json()
     except ValueError:
-        found = None
+        raise OrthancNonsense(what="no JSON") from None
+
+
+def _object(answer: httpx.Response) -> dict[str, Any]:
+    found = _json(answer)
     if not isinstance(found, dict):
         raise OrthancNonsense(what="no JSON object")
     return found

@@ -20,6 +20,7 @@ from shared.tokens import TokenVerifier
 log = structlog.get_logger()
 
 Check = Callable[[], Awaitable[None]]
+Work = Callable[[], Awaitable[None]]
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 _PROBLEM: dict[str, Any] = {"model": problem_json.ProblemDocument, "description": "Refused"}
 
@@ -108,7 +109,7 @@ def _openapi_without_422(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]  # the documented way to extend the schema
 
 
-async def every(seconds: float, work: Callable[[], Awaitable[None]], name: str) -> None:
+async def every(seconds: float, work: Work, name: str) -> None:
     """Run the work again and again with a pause; a failure is logged and tried again next time."""
     while True:
         try:

@@ -1,7 +1,22 @@
 """The settings that several services share. Environment: prefix `EXAMFLOW_`, `__` between a group and its field."""
 
-from pydantic import BaseModel, Field, SecretStr
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _known_zone(name: str) -> str:
+    ZoneInfo(name)
+    return name
+
+
+FacilityZone = Annotated[
+    str,
+    AfterValidator(_known_zone),
+    Field(description="the zone of DICOM times that carry no offset (IANA name); the same for all services"),
+]
 
 
 class OrthancSettings(BaseModel):

@@ -66,7 +66,7 @@ class HttpRegistrations:
             return None
         deadline = time.monotonic() + self._wait_seconds
         identity: Identity | None = None
-        while not await self._in_ledger(asked.orthancInstanceId):
+        while not await self._told(asked.orthancInstanceId):
             identity = identity or await self._orthanc.identity(asked.orthancInstanceId)
             if identity is None:
                 raise InvalidInput([_NOT_STORED])
@@ -77,9 +77,11 @@ class HttpRegistrations:
             await asyncio.sleep(_POLL_SECONDS)
         return None
 
-    async def _in_ledger(self, orthanc_id: str) -> bool:
+    async def _told(self, orthanc_id: str) -> bool:
+        """Whether an event was decided: a row that the reconciler made before does not say whose the image is."""
         async with self._database.transaction() as session:
-            return await ledger.find(session, orthanc_id) is not None
+            entry = await ledger.find(session, orthanc_id)
+        return entry is not None and (entry.state != State.SEEN or bool(entry.uploaders))
 
 
 async def _claimed(session: AsyncSession, caller: Caller, asked: ImageToRegister) -> LedgerEntry | None:

@@ -18,6 +18,7 @@ from services.registration_service.registration import (
     insert_image,
     link_instance,
     mark_registered,
+    tell_registered,
 )
 from shared.events import DicomStored, ImageRefused, ImageWaiting, Origin
 from shared.permission import ALL_EXAMS, Caller, may_see_exam
@@ -39,7 +40,7 @@ async def take_in(session: AsyncSession, data: DicomStored, happened: datetime) 
     await lock_for_image(session, data.context.examen_id, data.accession_number)
     entry = await ledger.note_stored(session, data, happened)
     if entry.state == State.REGISTERED:
-        await _second_context(session, entry, data.context.examen_id)
+        await second_context(session, entry, data.context.examen_id)
     else:
         await _second_wish(session, entry, data)
         await decide(session, entry)
@@ -60,7 +61,7 @@ async def decide(session: AsyncSession, entry: LedgerEntry) -> None:
     if image is None:
         found = await _find_exam(session, entry)
         if isinstance(found, NotNow):
-            _put(session, entry, found)
+            put(session, entry, found)
             return
         if await insert_image(session, _wanted(entry, found), entry):
             return
@@ -71,9 +72,10 @@ async def decide(session: AsyncSession, entry: LedgerEntry) -> None:
 
 async def _meet(session: AsyncSession, entry: LedgerEntry, image: Image) -> None:
     """The record stands already: HTTP made it before the file arrived, or it is another image's."""
-    if image.orthanc_id == entry.orthanc_id:  # its own record: it was deleted, or is replayed
-        mark_registered(entry, "http" if entry.registered_by == "http" else "event")
-        await _second_context(session, entry, entry.wanted_exam_id)
+    if image.orthanc_id == entry.orthanc_id:  # it was deleted in Orthanc, and is stored again
+        mark_registered(entry, entry.registered_by or "event")
+        tell_registered(session, image, created=False)
+        await second_context(session, entry, entry.wanted_exam_id)
         return
     exam = await session.get_one(Exam, image.exam_id)
     same = (image.study_instance_uid, image.series_instance_uid) == (
@@ -83,13 +85,13 @@ async def _meet(session: AsyncSession, entry: LedgerEntry, image: Image) -> None
     brought = [Origin.model_validate(origin) for origin in entry.origins]
     if image.orthanc_id is None and same and any(_permitted(origin, exam) for origin in brought):
         link_instance(session, image, entry, _actor(entry))
-        await _second_context(session, entry, entry.wanted_exam_id)
+        await second_context(session, entry, entry.wanted_exam_id)
         return
     refusal = NotNow(State.REFUSED, "sop_uid_in_use", "another image is registered under this SOP Instance UID")
-    _put(session, entry, refusal)
+    put(session, entry, refusal)
 
 
-async def _second_context(session: AsyncSession, entry: LedgerEntry, exam_id: str | None) -> None:
+async def second_context(session: AsyncSession, entry: LedgerEntry, exam_id: str | None) -> None:
     """The first exam holds: another one asked for later is noted beside it and refused."""
     held = await session.scalar(select(Image.exam_id).where(Image.orthanc_id == entry.orthanc_id))
     if exam_id is None or exam_id in (held, entry.conflict_exam_id):
@@ -145,8 +147,12 @@ async def _by_accession(session: AsyncSession, number: str) -> Exam | NotNow:
 
 
 def _permitted(origin: Origin, exam: Exam) -> bool:
-    """An uploader must be allowed to write the exam; modalities and partners are trusted to name the right one."""
-    if origin.kind in ("modality", "partner"):
+    """An uploader must be allowed to write the exam; modalities and partners are trusted to name the right one.
+
+    So is an upload of which nobody knows any more who sent it: it came through the gate, and only its accession number
+    can still say where it belongs.
+    """
+    if origin.kind in ("modality", "partner") or (origin.kind == "upload-recovered" and origin.actor is None):
         return True
     scopes = frozenset({ALL_EXAMS}) if origin.all_exams else frozenset[str]()
     return may_see_exam(Caller(origin.actor or "", scopes, tuple(origin.groups)), exam.principals)
@@ -171,7 +177,7 @@ def _actor(entry: LedgerEntry) -> str:
     return str(entry.origin.get("actor") or entry.origin.get("aet") or "unknown")
 
 
-def _put(session: AsyncSession, entry: LedgerEntry, found: NotNow) -> None:
+def put(session: AsyncSession, entry: LedgerEntry, found: NotNow) -> None:
     """Write why the image is not registered into its row, and announce it where that is new."""
     if (entry.state, entry.code, entry.reason) == (found.state, found.code, found.reason):
         return

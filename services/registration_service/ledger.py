@@ -2,8 +2,9 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, literal, select
+from sqlalchemy import ColumnElement, and_, case, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.types import Text
@@ -12,6 +13,8 @@ from services.registration_service.models import LedgerEntry
 from shared.correlation import correlation_id
 from shared.events import DicomStored
 from shared.orthanc import Identity
+
+ORIGINS_KEPT = 100
 
 
 class State(StrEnum):
@@ -65,8 +68,9 @@ async def note_stored(session: AsyncSession, data: DicomStored, happened: dateti
             "wanted_exam_id": func.coalesce(old.wanted_exam_id, said.wanted_exam_id),
             "wanted_description": case((first_wish, said.wanted_description), else_=old.wanted_description),
             "uploaders": _united(data.origin.actor),
-            "origin": case((first_wish | (old.origin == literal({}, old.origin.type)), said.origin), else_=old.origin),
-            "origins": case((old.origins.contains(said.origins), old.origins), else_=old.origins.concat(said.origins)),
+            "origin": case((first_wish | _nobody_known(), said.origin), else_=old.origin),
+            "origins": case((_is_told(said.origins), old.origins), else_=old.origins.concat(said.origins)),
+            "correlation_id": func.coalesce(old.correlation_id, said.correlation_id),
             "attempts": old.attempts + 1,
             "last_seen": func.now(),
         },
@@ -106,6 +110,18 @@ async def find_by_sop(session: AsyncSession, sop_instance_uid: str, *, hold: boo
         .limit(1)
     )
     return await session.scalar(query.with_for_update() if hold else query)
+
+
+def _nobody_known() -> ColumnElement[bool]:
+    """Whether the row does not tell who brought the image: the reconciler may have found it before its event came."""
+    origin = LedgerEntry.__table__.c.origin
+    return and_(origin["actor"].astext.is_(None), func.coalesce(origin["kind"].astext, "") != "modality")
+
+
+def _is_told(origins: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether the old row has this origin, or as many as are kept."""
+    known = LedgerEntry.origins
+    return known.contains(origins) | (func.jsonb_array_length(known) >= ORIGINS_KEPT)
 
 
 def _united(actor: str | None) -> ColumnElement[list[str]]:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
     func,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -87,6 +88,8 @@ class LedgerEntry(Base):
         Index("ix_intake_ledger_waiting_exam", "wanted_exam_id", postgresql_where="state = 'waiting'"),
         Index("ix_intake_ledger_waiting_accession", "accession_number", postgresql_where="state = 'waiting'"),
         Index("ix_intake_ledger_state", "state", "first_seen"),
+        Index("ix_intake_ledger_due", "publish_after", postgresql_where="state = 'seen'"),
+        Index("ix_intake_ledger_parked", "orthanc_id", postgresql_where="parked"),
     )
 
     orthanc_id: Mapped[str] = mapped_column(String(255), primary_key=True)
@@ -114,6 +117,29 @@ class LedgerEntry(Base):
     last_seen: Mapped[datetime] = mapped_column(server_default=func.now())
     correlation_id: Mapped[str | None] = mapped_column(String(64))
     attributes: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+    publish_after: Mapped[datetime | None]
+    publishes: Mapped[int] = mapped_column(Integer, server_default="0")
+    parked: Mapped[bool] = mapped_column(server_default=false())
+
+
+class ReconcilerCursor(Base):
+    """How far Orthanc's changes were read; there is one row.
+
+    `change_...` is the change at `seq` as it was read: another one there means that Orthanc's index was restored.
+    None where no change was left there to remember. `compare_wanted` says since when a full compare is owed.
+    """
+
+    __tablename__ = "reconciler_cursor"
+    __table_args__ = (CheckConstraint("id = 1", name="ck_reconciler_cursor_one"),)
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    seq: Mapped[int] = mapped_column(BigInteger)
+    change_id: Mapped[str | None] = mapped_column(String(255))
+    change_type: Mapped[str | None] = mapped_column(String(64))
+    change_date: Mapped[str | None] = mapped_column(String(32))
+    compare_wanted: Mapped[datetime | None]
+    last_full_compare: Mapped[datetime | None]
+    alarm: Mapped[bool] = mapped_column(server_default=false())
 
 
 class OutboxMessage(Base):

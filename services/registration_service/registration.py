@@ -88,8 +88,8 @@ def link_instance(session: AsyncSession, image: Image, entry: LedgerEntry, actor
     _audit(session, image, actor, "linked")
 
 
-def mark_registered(entry: LedgerEntry, by: Literal["http", "event"]) -> None:
-    """The ledger says that the instance is registered, and by which door."""
+def mark_registered(entry: LedgerEntry, by: str) -> None:
+    """The ledger says that the instance is registered, and by which door: http or event."""
     entry.state, entry.code, entry.reason, entry.registered_by = State.REGISTERED, None, None, by
 
 

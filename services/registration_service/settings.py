@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field, SecretStr
 
-from shared.settings import ServiceSettings
+from shared.settings import FacilityZone, ServiceSettings
 
 
 class DatabaseSettings(BaseModel):
@@ -16,6 +16,32 @@ class DatabaseSettings(BaseModel):
     lock_seconds: float = Field(5.0, description="the longest wait for a lock")
 
 
+class ReconcilerSettings(BaseModel):
+    """How the reconciler keeps the ledger true to Orthanc; each pause is between two looks."""
+
+    changes_pause_seconds: float = Field(1.0, description="into Orthanc's change feed")
+    changes_page: int = Field(500, ge=1, description="new rows of the change feed read at once")
+    changes_overlap: int = Field(100, ge=0, description="rows read again: over PostgreSQL a lower one can come late")
+    reads_at_once: int = Field(4, ge=1, description="images of which Orthanc is asked for all facts at once")
+    upload_user: str = Field("upload", description="Orthanc's account of the upload service, which tells by itself")
+    grace_seconds: float = Field(30.0, description="how long an upload's own event may take before one is sent for it")
+    publish_pause_seconds: float = Field(1.0, description="for images that are due")
+    publish_batch: int = Field(200, ge=1, description="events sent in one go")
+    republish_seconds: list[float] = Field(
+        [30, 60, 300, 900, 3600], min_length=1, description="pauses before an undecided image is told again"
+    )
+    unpark_batch: int = Field(100, ge=1, description="contexts taken off Orthanc's images in one go")
+    compare_every_seconds: float = Field(86_400.0, description="between two full compares")
+    compare_again_seconds: float = Field(600.0, description="after one that ended in an alarm")
+    compare_page: int = Field(1000, ge=1, description="instances compared at once")
+    vanished_at_most: int = Field(50, description="more images gone at once than this, and than the share, is an alarm")
+    vanished_share: float = Field(0.1, description="of all images")
+    sweep_pause_seconds: float = Field(60.0, description="for images that wait for an exam that is there")
+    sweep_batch: int = Field(500, ge=1, description="images decided in one sweep")
+    gauges_pause_seconds: float = Field(5.0, description="for the metrics")
+    unaccounted_seconds: float = Field(60.0, description="how old an undecided image is when it counts as unaccounted")
+
+
 class Settings(ServiceSettings):
     """Environment variables `EXAMFLOW_...`; see shared/settings.py for the groups."""
 
@@ -27,3 +53,5 @@ class Settings(ServiceSettings):
     outbox_pause_seconds: float = Field(0.5, description="pause between looks into an empty outbox")
     outbox_batch: int = 200
     storage_pause_seconds: float = Field(15.0, description="pause between looks at Orthanc's storage use")
+    facility_zone: FacilityZone = "UTC"
+    reconciler: ReconcilerSettings = ReconcilerSettings()

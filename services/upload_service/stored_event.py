@@ -1,8 +1,8 @@
 """What `dicom.stored` says about an uploaded file."""
 
-from services.upload_service.acquisition import acquisition_date
 from services.upload_service.dicom import text_of
 from services.upload_service.receiving import Received
+from shared.acquisition import ACQUISITION_TAGS, acquisition_date
 from shared.events import Context, DicomStored, Origin
 from shared.permission import ALL_EXAMS, Caller
 
@@ -22,7 +22,7 @@ def stored_event(
         sop_instance_uid=text_of(tags, "SOPInstanceUID") or "",
         sop_class_uid=text_of(tags, "SOPClassUID"),
         modality=_at_most(text_of(tags, "Modality"), 50),
-        acquisition_date=acquisition_date(tags, facility_zone),
+        acquisition_date=acquisition_date({name: text_of(tags, name) for name in ACQUISITION_TAGS}, facility_zone),
         accession_number=_at_most(text_of(tags, "AccessionNumber"), 64),
         size=received.size,
         digest=received.digest,

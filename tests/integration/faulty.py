@@ -72,11 +72,11 @@ class Faulty:
         return httpx.get(f"{self.system.service_url(service)}/health/{what}", timeout=10, trust_env=False)
 
 
-def make() -> Iterator[Faulty]:
-    """Bring it up below .run/test-faults-<pid>; gone afterwards."""
+def make(**settings: str) -> Iterator[Faulty]:
+    """Bring it up below .run/test-faults-<pid>, its services with these settings; gone afterwards."""
     _forget_dead_runs()
     root = RUN / f"test-faults-{os.getpid()}"
-    system = create(root, ports=Ports.free())
+    system = create(root, ports=Ports.free(), settings=settings)
     try:
         lifecycle.up(system, print)
         faulty = Faulty(system)

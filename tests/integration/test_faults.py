@@ -78,14 +78,14 @@ def test_services_start_without_their_servers_and_become_ready_by_themselves(bro
     assert broken.lacks("upload") == {"orthanc", "rabbitmq"}
     assert broken.lacks("registration") == {"orthanc", "postgresql", "rabbitmq"}
     assert broken.lacks("preview") == {"orthanc", "registration"}
-    assert broken.lacks("reconciler") == {"orthanc", "postgresql"}
+    assert broken.lacks("reconciler") == {"orthanc", "postgresql", "rabbitmq"}
     _refuse_for_now(broken)
 
     broken.start("postgres")
     eventually(lambda: broken.lacks("registration") == {"orthanc", "rabbitmq"}, READY_WITHIN, "PostgreSQL back")
     broken.start("orthanc")
     eventually(lambda: broken.lacks("upload") == {"rabbitmq"}, READY_WITHIN, "Orthanc back")
-    assert broken.lacks("reconciler") == set()
+    assert broken.lacks("reconciler") == {"rabbitmq"}
     broken.start("rabbitmq")
     broken.becomes_ready()
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from pydicom import Dataset
 
-from services.upload_service.acquisition import acquisition_date
+from services.upload_service.dicom import text_of
+from shared.acquisition import ACQUISITION_TAGS, acquisition_date
 
 ALL = {
     "AcquisitionDateTime": "20010101010101",
@@ -25,7 +26,7 @@ def acquired(zone: str = "UTC", **tags: str) -> str | None:
     dataset = Dataset()
     for name, value in tags.items():
         setattr(dataset, name, value)
-    moment = acquisition_date(dataset, zone)
+    moment = acquisition_date({name: text_of(dataset, name) for name in ACQUISITION_TAGS}, zone)
     assert moment is None or moment.tzinfo is UTC
     return None if moment is None else moment.isoformat().removesuffix("+00:00")
 
@@ -175,7 +176,6 @@ def test_the_edges_of_the_calendar(date: str, clock: str, offset: str, expected:
 
 
 def test_the_answer_is_a_plain_datetime() -> None:
-    dataset = Dataset()
-    dataset.AcquisitionDateTime = "20240229123456"
-    assert acquisition_date(dataset, "UTC") == datetime(2024, 2, 29, 12, 34, 56, tzinfo=UTC)
-    assert type(acquisition_date(dataset, "UTC")) is datetime
+    tags = {"AcquisitionDateTime": "20240229123456"}
+    assert acquisition_date(tags, "UTC") == datetime(2024, 2, 29, 12, 34, 56, tzinfo=UTC)
+    assert type(acquisition_date(tags, "UTC")) is datetime

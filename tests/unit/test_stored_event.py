@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from services.upload_service.dicom import read_header
+from services.upload_service.fingerprint import Fingerprint
 from services.upload_service.receiving import Received
 from services.upload_service.stored_event import stored_event
 from shared.events import DicomStored
@@ -21,7 +22,8 @@ def event_of(content: bytes, fields: dict[str, str] | None = None, caller: Calle
     header = read_header(content, whole=True, limit=100_000)
     assert header is not None
     stored = Stored("i", "p", "st", "se", "Success", "/instances/i")
-    return stored_event(Received(stored, header, 4711, "0" * 32), fields or {}, caller, "10.0.0.1", "Europe/Paris")
+    received = Received(stored, header, 4711, "0" * 32, lambda: Fingerprint(content, header))
+    return stored_event(received, fields or {}, caller, "10.0.0.1", "Europe/Paris")
 
 
 def test_field_by_field() -> None:

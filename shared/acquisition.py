@@ -1,28 +1,34 @@
 """When an image was acquired: the first usable of several DICOM dates (PS3.3 C.7), in UTC."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
-from pydicom import Dataset
 from pydicom.valuerep import DA, DT, TM
 
-from services.upload_service.dicom import text_of
 from shared.timestamps import in_range
 
 _DAY = re.compile(r"[0-9]{8}")
 _OFFSET = re.compile(r"[+-][0-9]{4}")
+_DATED = ("Acquisition", "Content", "Series", "Study")
+ACQUISITION_TAGS = (
+    "TimezoneOffsetFromUTC",
+    "AcquisitionDateTime",
+    *(f"{of}{part}" for of in _DATED for part in ("Date", "Time")),
+)
 
 
-def acquisition_date(tags: Dataset, facility_zone: str) -> datetime | None:
+def acquisition_date(tags: Mapping[str, str | None], facility_zone: str) -> datetime | None:
     """AcquisitionDateTime, else the date and time of acquisition, content, series or study; None if there is none.
 
-    The offset is the value's own, else TimezoneOffsetFromUTC, else the facility's zone.
+    `tags` has the values of ACQUISITION_TAGS as plain text, without padding, as far as there are any. The offset is
+    the value's own, else TimezoneOffsetFromUTC, else the facility's zone.
     """
-    zone = _offset(text_of(tags, "TimezoneOffsetFromUTC")) or ZoneInfo(facility_zone)
-    found = _datetime(text_of(tags, "AcquisitionDateTime"))
-    for of in ("Acquisition", "Content", "Series", "Study"):
-        found = found or _date_and_time(text_of(tags, f"{of}Date"), text_of(tags, f"{of}Time"))
+    zone = _offset(tags.get("TimezoneOffsetFromUTC")) or ZoneInfo(facility_zone)
+    found = _datetime(tags.get("AcquisitionDateTime"))
+    for of in _DATED:
+        found = found or _date_and_time(tags.get(f"{of}Date"), tags.get(f"{of}Time"))
     if found is None:
         return None
     moment = found if found.tzinfo else found.replace(tzinfo=zone)

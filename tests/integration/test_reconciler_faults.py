@@ -1,0 +1,178 @@
+"""The reconciler ended between any two of its steps, and two of them at once: nothing missed, nothing doubled."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text
+
+from deploy.local.system import System
+from services.registration_service import arrivals, changes, cursor, pacs, republishing, vanished
+from services.registration_service.models import LedgerEntry
+from shared.orthanc import Orthanc
+from tests.integration import given
+from tests.integration.reconciling import Reconciling, Registration, as_uploaded, image, opened, own_database, parked
+
+
+class Killed(BaseException):
+    """No handler of ours may catch it, as none catches a SIGKILL."""
+
+
+@pytest.fixture(scope="module")
+def own_tables(system: System) -> Iterator[str]:
+    with own_database(system, "faults") as name:
+        yield name
+
+
+@pytest.fixture
+async def reconciler(system: System, own_tables: str) -> AsyncIterator[Reconciling]:
+    async with opened(system, own_tables) as reconciler:
+        await reconciler.run()
+        yield reconciler
+
+
+@pytest.fixture
+async def second(system: System, own_tables: str, reconciler: Reconciling) -> AsyncIterator[Reconciling]:
+    """Another process on the same tables."""
+    async with opened(system, own_tables) as second:
+        yield second
+
+
+def _killed_before(monkeypatch: pytest.MonkeyPatch, where: object, step: str) -> None:
+    async def die(*_: Any, **__: Any) -> None:
+        raise Killed
+
+    monkeypatch.setattr(where, step, die)
+
+
+def _killed_after(monkeypatch: pytest.MonkeyPatch, where: object, step: str) -> None:
+    whole = getattr(where, step)
+
+    async def die(*args: Any, **others: Any) -> None:
+        await whole(*args, **others)
+        raise Killed
+
+    monkeypatch.setattr(where, step, die)
+
+
+@pytest.mark.parametrize("kill", [_killed_before, _killed_after])
+@pytest.mark.parametrize(
+    ("where", "step"),
+    [
+        (changes, "find_instances"),
+        (cursor, "leads"),
+        (cursor, "standing"),
+        (arrivals, "note"),
+        (arrivals, "merge"),
+        (changes.Following, "_note"),
+        (republishing.Republishing, "_claim"),
+        (republishing, "find_instances"),
+        (republishing, "stored_event"),
+        (Registration, "publish"),
+        (Orthanc, "delete_metadata"),
+    ],
+)
+async def test_killed_at_any_point(
+    reconciler: Reconciling, second: Reconciling, monkeypatch: pytest.MonkeyPatch, kill: Any, where: Any, step: str
+) -> None:
+    exam, accession = given.name(), given.name("A")
+    await given.open_exam(reconciler.database, exam, "user:alice", accession_number=accession)
+    plain = [reconciler.put(image()) for _ in range(4)]
+    context = reconciler.put(image())
+    reconciler.park(parked(as_uploaded(context, exam)))
+    with monkeypatch.context() as patch:
+        kill(patch, where, step)
+        with pytest.raises(Killed):
+            await reconciler.run()
+    await _pauses_are_over(second)
+    await second.run()
+    await _pauses_are_over(second)
+    await second.run()
+    assert await second.records(context) == [exam]
+    assert [await second.state(orthanc_id) for orthanc_id in plain] == ["waiting"] * 4
+    assert not second.parked(context)
+    entry = await second.entry(context)
+    assert entry is not None
+    assert not entry.parked
+
+
+async def _pauses_are_over(reconciler: Reconciling) -> None:
+    async with reconciler.database.transaction() as session:
+        seen = list(await session.scalars(select(LedgerEntry.orthanc_id).where(LedgerEntry.state == "seen")))
+    await reconciler.due_now(*seen)
+
+
+async def test_two_at_once_note_and_tell_each_image_once(reconciler: Reconciling, second: Reconciling) -> None:
+    ids = [reconciler.put(image()) for _ in range(30)]
+
+    async def work(one: Reconciling) -> None:
+        for _ in range(20):
+            await one.following.read_on()
+            await one.republishing.publish_due()
+
+    await asyncio.gather(work(reconciler), work(second))
+    assert await reconciler.missing(ids) == set()
+    told = [*reconciler.registration.events, *second.registration.events]
+    assert sorted(event.subject for event in told if event.subject in ids) == sorted(ids)
+    assert {await reconciler.state(orthanc_id) for orthanc_id in ids} == {"waiting"}
+
+
+async def test_while_another_leads_nothing_moves(reconciler: Reconciling, second: Reconciling) -> None:
+    orthanc_id = reconciler.put(image())
+    async with second.database.transaction() as leader:
+        assert await cursor.leads(leader)
+        await reconciler.following.read_on()
+        assert await reconciler.state(orthanc_id) is None
+    await reconciler.following.read_on()
+    assert await reconciler.state(orthanc_id) == "seen"
+
+
+async def test_a_page_of_a_cursor_that_moved_meanwhile_changes_nothing(
+    reconciler: Reconciling, second: Reconciling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reconciler.put(image())
+    find = pacs.find_instances
+
+    async def while_the_other_reads_on(*args: Any) -> Any:
+        found = await find(*args)
+        monkeypatch.setattr(changes, "find_instances", find)
+        await second.following.read_on()
+        return found
+
+    monkeypatch.setattr(changes, "find_instances", while_the_other_reads_on)
+    assert await reconciler.following._read_page() is False
+    assert (await reconciler.cursor()).seq == (await second.cursor()).seq
+
+
+async def test_stored_again_while_it_is_being_noted_as_deleted(
+    reconciler: Reconciling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = image()
+    orthanc_id = reconciler.put(content)
+    await reconciler.run()
+    reconciler.delete(orthanc_id)
+    ask = pacs.really_gone
+
+    async def then_stored_again(*args: Any) -> Any:
+        gone = await ask(*args)
+        monkeypatch.setattr(vanished, "really_gone", ask)
+        reconciler.put(content)
+        return gone
+
+    monkeypatch.setattr(vanished, "really_gone", then_stored_again)
+    await vanished.settle_vanished(reconciler.database, reconciler.orthanc, [orthanc_id])
+    assert await reconciler.state(orthanc_id) == "seen"
+
+
+async def test_a_row_of_the_feed_that_appears_late_is_read(reconciler: Reconciling) -> None:
+    """Over PostgreSQL a lower Seq can appear after a higher one: here the row of the ledger is taken away instead."""
+    orthanc_id = reconciler.put(image())
+    await reconciler.following.read_on()
+    async with reconciler.database.transaction() as session:
+        await session.execute(text("DELETE FROM intake_ledger WHERE orthanc_id = :id"), {"id": orthanc_id})
+    late = min(reconciler.following._done, key=lambda seq: seq)
+    assert late <= (await reconciler.cursor()).seq
+    reconciler.following._done.clear()
+    await reconciler.following.read_on()
+    assert await reconciler.state(orthanc_id) == "seen"
