@@ -1,4 +1,8 @@
-"""Registers what waits for an exam that is there. The locks leave nothing to it: what it finds counts as a fault."""
+"""Registers what waits for an exam that is there. The locks leave nothing to it: what it finds counts as a fault.
+
+Except an image whose record HTTP made, without naming the instance, at the very moment of its event: neither saw the
+other.
+"""
 
 import structlog
 from prometheus_client import Counter
@@ -10,7 +14,7 @@ from services.registration_service.database import Database
 from services.registration_service.intake import decide
 from services.registration_service.ledger import State
 from services.registration_service.locks import lock_for_image
-from services.registration_service.models import Exam, LedgerEntry
+from services.registration_service.models import Exam, Image, LedgerEntry
 from services.registration_service.settings import ReconcilerSettings
 
 log = structlog.get_logger()
@@ -50,7 +54,13 @@ def _overlooked() -> Select[str, str | None, str | None]:
     row = LedgerEntry
     named = select(Exam.exam_id).where(Exam.exam_id == row.wanted_exam_id).exists()
     exams = select(func.count()).where(Exam.accession_number == row.accession_number).scalar_subquery()
+    recorded = (
+        select(Image.image_id)
+        .where(Image.sop_instance_uid == row.sop_instance_uid, Image.orthanc_id.is_(None))
+        .exists()
+    )
     untrue = or_(
+        recorded,
         and_(row.code == "exam-unknown", named),
         and_(row.code == "accession-unknown", exams > 0),
         and_(row.code == "accession-ambiguous", exams == 1),

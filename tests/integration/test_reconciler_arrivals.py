@@ -76,13 +76,23 @@ async def test_what_the_upload_service_stored_has_a_grace(system: System, reconc
     assert await reconciler.state(orthanc_id) == "waiting"
 
 
-async def test_an_uploads_own_event_says_whose_it_is_even_when_it_comes_last(reconciler: Reconciling) -> None:
+async def test_an_upload_of_which_nobody_knows_who_sent_it_goes_by_its_accession_number(
+    reconciler: Reconciling,
+) -> None:
     exam, accession = given.name(), given.name("A")
     await given.open_exam(reconciler.database, exam, "user:alice", accession_number=accession)
     orthanc_id = reconciler.put(image(accession))
     await reconciler.run()
-    assert await reconciler.state(orthanc_id) == "waiting"  # nobody is known to have brought it
-    await given.take(reconciler.database, as_uploaded(orthanc_id, accession_number=accession))
+    assert await reconciler.records(orthanc_id) == [exam]
+
+
+async def test_an_uploads_own_event_says_whose_it_is_even_when_it_comes_last(reconciler: Reconciling) -> None:
+    exam = given.name()
+    await given.open_exam(reconciler.database, exam, "user:alice")
+    orthanc_id = reconciler.put(image())
+    await reconciler.run()
+    assert await reconciler.state(orthanc_id) == "waiting"  # it names no exam
+    await given.take(reconciler.database, as_uploaded(orthanc_id, exam))
     assert await reconciler.records(orthanc_id) == [exam]
 
 
