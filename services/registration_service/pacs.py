@@ -69,7 +69,8 @@ def parked_event(orthanc_id: str, text: str | None) -> Event[DicomStored] | None
     if event is None or "\\u0000" in text or event.data.orthanc_instance_id != orthanc_id:
         log.error("parked.unreadable", orthanc_id=orthanc_id)
         return None
-    return event
+    origin = event.data.origin.model_copy(update={"kind": "upload-recovered"})
+    return event.model_copy(update={"data": event.data.model_copy(update={"origin": origin})})
 
 
 def _found(instance: dict[str, Any], series: dict[str, Any], study: dict[str, Any]) -> Found:

@@ -37,7 +37,7 @@ async def stored_event(
         accession_number=_at_most(_text(tags, "AccessionNumber"), 64),
         size=image.size,
         digest=digest,
-        origin=parked.data.origin.model_copy(update={"kind": "upload-recovered"}) if parked else image.origin,
+        origin=parked.data.origin if parked else image.origin,
         context=parked.data.context if parked else Context(),
     )
     correlation = (parked.correlationid if parked else None) or correlation_id

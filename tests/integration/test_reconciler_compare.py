@@ -20,7 +20,7 @@ def own_tables(system: System) -> Iterator[str]:
 @pytest.fixture
 async def reconciler(system: System, own_tables: str) -> AsyncIterator[Reconciling]:
     async with opened(system, own_tables, vanished_share=0.0) as reconciler:
-        await reconciler.run()
+        await reconciler.catch_up()
         yield reconciler
 
 
@@ -42,8 +42,8 @@ def _gauge(name: str, **labels: str) -> float | None:
 async def test_all_that_was_there_before_the_first_start_is_found(system: System, reconciler: Reconciling) -> None:
     ids = [reconciler.put(image()) for _ in range(12)]
     with own_database(system, "first") as name:
-        async with opened(system, name) as first:
-            await first.run()
+        async with opened(system, name, compare_page=7) as first:
+            await first.catch_up()
             assert await first.missing(ids) == set()
             standing = await first.cursor()
             assert (standing.compare_wanted, standing.alarm) == (None, False)

@@ -126,3 +126,15 @@ def test_deleted_in_orthanc_the_preview_is_gone(broken: Faulty) -> None:
     gone = alice.get(f"/dicom/instances/{orthanc_id}/preview")
     assert gone.status_code == 410
     assert alice.get(f"/examens-medicaux/images/{record}").status_code == 200
+
+
+def test_servers_that_were_away_end_no_loop(broken: Faulty) -> None:
+    accession = given.name("A")
+    exam, live = _exam(broken, accession), broken.pid("reconciler")
+    broken.stop("postgres", "orthanc", "rabbitmq")
+    eventually(lambda: broken.lacks("reconciler") == {"orthanc", "postgresql", "rabbitmq"}, what="nothing there")
+    broken.start("orthanc", "postgres", "rabbitmq")
+    broken.becomes_ready()
+    store_scu(broken.system, [image(accession) for _ in range(5)])
+    eventually(lambda: len(_registered(broken, exam)) == 5, 40, "5 images registered")
+    assert broken.pid("reconciler") == live
