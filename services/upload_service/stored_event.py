@@ -38,5 +38,5 @@ def stored_event(
 
 
 def _at_most(text: str | None, length: int) -> str | None:
-    """A value longer than DICOM allows is not one: it is left out rather than cut to another."""
-    return text if text is None or len(text) <= length else None
+    """A value longer than DICOM allows, or with a NUL in it, is not one: it is left out rather than made another."""
+    return text if text is not None and len(text) <= length and "\0" not in text else None
