@@ -121,8 +121,8 @@ async def _settle(session: AsyncSession, wanted: Registration, entry: LedgerEntr
             return Registered(made, created=True)
         image = await existing_image(session, wanted.sop_instance_uid)
         assert image is not None, "a record that stood in the way is there"
-        if entry is None and image.orthanc_id:
-            entry = await ledger.find(session, image.orthanc_id, hold=True)
+    if entry is None and image.orthanc_id:  # its event was faster than this request by a moment
+        entry = await ledger.find(session, image.orthanc_id, hold=True)
     _must_be_the_same(image, wanted, entry)
     if entry and image.orthanc_id is None:
         link_instance(session, image, entry, wanted.actor)
