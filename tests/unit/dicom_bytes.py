@@ -70,6 +70,15 @@ def nested(depth: int) -> bytes:
     return opened * depth + (ITEM_END + SEQUENCE_END) * depth
 
 
+def nested_with_lengths(depth: int) -> bytes:
+    """The same with every length told: who passes over the outermost one sees nothing of the rest."""
+    inside = b""
+    for _ in range(depth):
+        item = struct.pack("<HHI", 0xFFFE, 0xE000, len(inside)) + inside
+        inside = element(0x00081115, b"SQ", item)
+    return inside
+
+
 def deflated(dataset: bytes) -> bytes:
     """A data set as the deflated transfer syntax has it (PS3.5 A.5)."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)

@@ -118,7 +118,7 @@ def test_encapsulated_pixels_are_left_to_orthanc() -> None:
     assert header_of(content[:-12]).least_size == 0
 
 
-@pytest.mark.parametrize("depth", [1, 40])
+@pytest.mark.parametrize("depth", [1, 16])
 def test_sequences_before_the_pixels_are_passed_over(depth: int) -> None:
     content = meta() + nested(depth) + identity() + element(0x7FE00010, b"OB", b"pixels")
     header = header_of(content)

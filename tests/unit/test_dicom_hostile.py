@@ -2,6 +2,7 @@
 
 import struct
 import tracemalloc
+from collections.abc import Callable
 
 import pytest
 from pydicom.datadict import tag_for_keyword
@@ -16,6 +17,7 @@ from tests.unit.dicom_bytes import (
     identity,
     meta,
     nested,
+    nested_with_lengths,
 )
 
 LIMIT = 8 * 1024 * 1024  # the service's default
@@ -34,6 +36,15 @@ def outcome(content: bytes) -> Header | Problem | None:
 @pytest.mark.parametrize("depth", [400, 5_000, 50_000])
 def test_sequences_in_sequences_are_refused(depth: int) -> None:
     assert isinstance(outcome(meta() + identity() + nested(depth)), DicomBroken)
+
+
+@pytest.mark.parametrize("depth", [64, 100, 400])
+@pytest.mark.parametrize("make", [nested, nested_with_lengths])
+def test_what_is_nested_deeper_than_any_real_image_is_refused(make: Callable[[int], bytes], depth: int) -> None:
+    # Orthanc 1.10 recurses for each level, and dies of a segmentation fault at some 50.
+    assert isinstance(outcome(meta() + identity() + make(depth)), DicomBroken)
+    assert isinstance(outcome(meta() + make(depth) + identity() + PIXELS), DicomBroken)
+    assert isinstance(outcome(meta(DEFLATED) + deflated(identity() + make(depth))), DicomBroken)
 
 
 @pytest.mark.parametrize("depth", [400, 5_000])

@@ -7,6 +7,7 @@ from typing import Annotated
 import httpx
 import pytest
 from fastapi import FastAPI, Query, Request
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from shared import correlation, problem_json
@@ -37,6 +38,14 @@ def make_app() -> FastAPI:
     async def refused(how: str) -> None:
         raise refusals[how]
 
+    @app.get("/breaks-off")
+    async def breaks_off() -> StreamingResponse:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"the beginning"
+            raise RuntimeError("the rest is gone")
+
+        return StreamingResponse(pieces())
+
     @app.get("/limited")
     async def limited(limit: Annotated[int, Query(ge=1, le=200)]) -> int:
         return limit
@@ -65,6 +74,7 @@ async def test_the_whole_document(client: httpx.AsyncClient) -> None:
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["x-correlation-id"] == "abc-1"
+    assert not {"retry-after", "www-authenticate"} & set(answer.headers)
     assert answer.json() == {
         "type": "/problems/exam-unknown",
         "title": "Exam unknown",
@@ -185,11 +195,19 @@ async def test_what_nobody_foresaw_is_a_500_without_details(client: httpx.AsyncC
     assert "RuntimeError" not in answer.text
 
 
+async def test_what_fails_behind_its_beginning_breaks_off() -> None:
+    transport = httpx.ASGITransport(make_app())
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        with pytest.raises(RuntimeError, match="the rest is gone"):
+            await client.get("/breaks-off")
+
+
 @pytest.mark.parametrize("kind", [Problem, *Problem.__subclasses__(), *DependencyAway.__subclasses__()])
 def test_every_refusal_has_its_members(kind: type[Problem]) -> None:
     assert kind.code == kind.code.lower()
     assert 400 <= kind.status < 600
     assert kind.title
+    assert kind in (Problem, DependencyAway) or {"en", "fr"} <= set(vars(kind))  # a sentence of its own
     assert kind.en.rstrip().endswith(".")
     assert kind.fr.rstrip().endswith(".")
     assert (kind.status == 503) == (kind.retry_after is not None)

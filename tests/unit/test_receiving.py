@@ -1,6 +1,9 @@
 """A file on its way from the form to Orthanc: what goes out is what came in, and what must not be stored is not."""
 
+import asyncio
+import contextlib
 import hashlib
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -24,7 +27,16 @@ from services.upload_service.settings import Settings
 from services.upload_service.upload import _checked
 from shared.errors import OrthancAway, Problem, ScopeMissing, StorageFull, StoreRefused
 from shared.permission import Caller
-from tests.unit.dicom_bytes import dicom, element, identity, meta
+from tests.unit.dicom_bytes import (
+    DEFLATED,
+    SEQUENCE_END,
+    UNDEFINED,
+    deflated,
+    dicom,
+    element,
+    identity,
+    meta,
+)
 from tests.unit.multipart import CONTENT_TYPE, arriving, file_part, form, part
 from tests.unit.orthanc_double import OrthancDouble
 from tests.unit.settings import SHARED
@@ -165,6 +177,27 @@ async def test_a_file_over_the_limit_is_cut_off() -> None:
     await refused(form(file_part(dicom(pixels=NOISE))), orthanc, FileTooLarge, limit=len(NOISE))
     assert len(orthanc.cut_off) == 1
     assert len(orthanc.cut_off[0]) <= len(NOISE)
+
+
+async def test_a_small_file_that_is_hard_to_read_does_not_hold_up_others() -> None:
+    items = b"\xfe\xff\0\xe0\0\0\0\0" * 100_000
+    dataset = identity() + element(0x00081115, b"SQ", length=UNDEFINED) + items + SEQUENCE_END
+    body, waits = form(file_part(meta(DEFLATED) + deflated(dataset))), []
+    assert len(body) < 3000
+
+    async def tick() -> None:
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0.01)
+            waits.append(time.monotonic() - before)
+
+    ticking = asyncio.create_task(tick())
+    await asyncio.sleep(0.02)
+    with contextlib.suppress(Problem):
+        await receive(body, OrthancDouble(), header_limit=8 * 1024 * 1024)
+    await asyncio.sleep(0.02)
+    ticking.cancel()
+    assert max(waits) < 0.5
 
 
 async def test_a_form_without_a_file() -> None:
