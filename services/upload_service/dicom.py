@@ -12,26 +12,24 @@ from io import BytesIO
 
 from pydicom import Dataset, config
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.filereader import read_dataset, read_partial
-from pydicom.tag import BaseTag, Tag
+from pydicom.filereader import read_dataset
+from pydicom.multival import MultiValue
+from pydicom.tag import Tag
 
+from services.upload_service.elements import find_elements
 from services.upload_service.errors import DicomBroken, HeaderTooLarge, NotDicom, TagsMissing
 
 # A value that breaks a rule of PS3.5 is no reason to refuse an image that cannot be taken again.
 config.settings.reading_validation_mode = config.IGNORE
 
 PREAMBLE = 128
-DEFLATED = "1.2.840.10008.1.2.1.99"
+DEFLATED, BIG_ENDIAN = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
 MANDATORY = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 DATES = tuple(f"{of}{part}" for of in ("Acquisition", "Content", "Series", "Study") for part in ("Date", "Time"))
-_READ: list[BaseTag | int] = [
-    Tag(name)
-    for name in (*MANDATORY, "Modality", "AccessionNumber", "TimezoneOffsetFromUTC", "AcquisitionDateTime", *DATES)
-]
+OTHERS = ("SpecificCharacterSet", "Modality", "AccessionNumber", "TimezoneOffsetFromUTC", "AcquisitionDateTime")
+_READ = {Tag(name) for name in (*MANDATORY, *OTHERS, *DATES)}
 _SYNTAX = Tag("TransferSyntaxUID")
 _PIXELS = {Tag("FloatPixelData"), Tag("DoubleFloatPixelData"), Tag("PixelData")}
-_UNDEFINED = 0xFFFFFFFF
-_SEQUENCE_END = (b"\xfe\xff\xdd\xe0\0\0\0\0", b"\xff\xfe\xe0\xdd\0\0\0\0")  # little and big endian
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 # What pydicom raises on bytes that are not what their lengths and VRs say.
 _UNREADABLE = (
@@ -97,47 +95,27 @@ class _Walk:
     """One pass over the top-level elements up to the pixel data, noting where each says it ends."""
 
     def __init__(self, begin: bytes, limit: int) -> None:
-        self.at_pixels = False
         syntax, data_set_at = _file_meta(begin)
         # pydicom would inflate all of it, whatever it comes to.
         self._deflated = syntax == DEFLATED
-        self._deflated_at = data_set_at
-        self._data = _inflated(begin[data_set_at:], limit) if self._deflated else begin
-        self._file = BytesIO(self._data)
-        self._pixels_at = len(begin)
-        self._ends = 0  # where the last element ends; -1 where only its delimiter tells
-        if self._deflated:
-            self.tags = read_dataset(
-                self._file, is_implicit_VR=False, is_little_endian=True, stop_when=self._element, specific_tags=_READ
-            )
-        else:
-            self.tags = read_partial(self._file, stop_when=self._element, specific_tags=_READ)
-
-    def _element(self, tag: BaseTag, _vr: str | None, length: int) -> bool:
-        self._ends = -1 if length == _UNDEFINED else self._file.tell() + length
-        self.at_pixels = tag in _PIXELS
-        if self.at_pixels:
-            self._pixels_at = self._file.tell()
-        return self.at_pixels
-
-    @property
-    def pixels_at(self) -> int:
-        """Where the value of the pixel data begins in the file."""
-        return self._deflated_at if self._deflated else self._pixels_at
+        data, at = (_inflated(begin[data_set_at:], limit), 0) if self._deflated else (begin, data_set_at)
+        implicit = not b"AA" <= data[at + 4 : at + 6] <= b"ZZ"
+        big_endian = syntax == BIG_ENDIAN
+        found = find_elements(data, at, implicit=implicit, big_endian=big_endian, wanted=_READ, pixels=_PIXELS)
+        self.tags = read_dataset(BytesIO(found.wanted), implicit, not big_endian)
+        self.at_pixels = found.pixels_at is not None
+        self.pixels_at = data_set_at if self._deflated else found.pixels_at or len(begin)
+        self._size, self._ends = len(data), found.ends
 
     @property
     def least_size(self) -> int:
         """Bytes the file must have; 0 where the pixel data is encapsulated or deflated, which Orthanc checks."""
-        return 0 if self._deflated else max(self._ends, 0)
+        return 0 if self._deflated else self._ends or 0
 
     @property
     def cut_off(self) -> bool:
         """Whether the data ends within its last element."""
-        if self.at_pixels:
-            return not self._deflated and len(self._data) < self._ends
-        if self._ends == -1:
-            return not self._data.endswith(_SEQUENCE_END)
-        return len(self._data) != self._ends  # less than a value, or a few bytes of the next element
+        return self._ends is not None and self._size < self._ends and not (self._deflated and self.at_pixels)
 
 
 def _file_meta(begin: bytes) -> tuple[str | None, int]:
@@ -170,4 +148,6 @@ def text_of(tags: Dataset, name: str) -> str | None:
         value = tags.get(name)
     except _UNREADABLE:
         return None
+    if isinstance(value, MultiValue):
+        value = "\\".join(str(one) for one in value)  # as it stands in the file
     return str(value).strip(" \0") or None if value is not None else None

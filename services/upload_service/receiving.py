@@ -8,7 +8,7 @@ from functools import partial
 
 import stamina
 
-from services.upload_service.dicom import Header, cut_off, read_header
+from services.upload_service.dicom import DEFLATED, Header, cut_off, read_header
 from services.upload_service.errors import FileEmpty
 from services.upload_service.fingerprint import Fingerprint
 from services.upload_service.settings import Settings
@@ -79,7 +79,9 @@ class Receiving:
     async def _gate(self, begin: bytearray, *, whole: bool) -> Header | None:
         """A small file is parsed here and now; a larger one may hold many elements, and goes to a thread."""
         parse = partial(read_header, bytes(begin), whole=whole, limit=self._settings.header_limit)
-        return parse() if len(begin) <= PARSED_AT_ONCE else await asyncio.to_thread(parse)
+        # What few bytes inflate to may be much.
+        at_once = len(begin) <= PARSED_AT_ONCE and DEFLATED.encode() not in begin
+        return parse() if at_once else await asyncio.to_thread(parse)
 
     async def _read_until(self, begin: bytearray, size: int) -> bool:
         """Fill `begin` to at least `size` bytes; whether the form ended with that."""

@@ -19,6 +19,7 @@ from services.registration_service import reconciler
 from services.registration_service.settings import Settings as RegistrationSettings
 from services.upload_service import app as upload
 from services.upload_service.settings import Settings as UploadSettings
+from tests.unit.keys import AUDIENCE, ISSUER, token, write_keys
 from tests.unit.settings import DATABASE, NOWHERE, SHARED
 
 REGISTRATION = {**SHARED, "database": DATABASE, "internal_token": "secret", "ready_seconds": 1.0}
@@ -87,6 +88,19 @@ async def test_no_token_no_entry(make: Callable[[], FastAPI]) -> None:
             assert (answer.status_code, answer.json()["type"]) == (401, "/problems/unauthenticated"), (path, method)
             assert answer.headers["content-type"] == "application/problem+json"
             assert answer.headers["x-correlation-id"] == answer.json()["correlationId"]
+
+
+async def test_a_good_token_lets_in_whom_its_scopes_let_in(tmp_path: Path) -> None:
+    write_keys(tmp_path / "jwks.json", "rsa")
+    tokens = {"jwks": str(tmp_path / "jwks.json"), "issuer": ISSUER, "audience": AUDIENCE}
+    app = upload.create_app(UploadSettings(**{**SHARED, "tokens": tokens}))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+        good = await client.get("/dicom/upload/limits", headers={"Authorization": f"Bearer {token()}"})
+        poor = await client.get("/dicom/upload/limits", headers={"Authorization": f"Bearer {token(scope='ops')}"})
+        other = await client.get("/dicom/upload/limits", headers={"Authorization": f"Basic {token()}"})
+    assert (good.status_code, good.json()["maxFileSize"]) == (200, 2147483648)
+    assert (poor.status_code, poor.json()["type"]) == (403, "/problems/scope-missing")
+    assert (other.status_code, other.json()["type"]) == (401, "/problems/unauthenticated")
 
 
 async def test_no_other_origin_is_allowed_by_default(make: Callable[[], FastAPI]) -> None:

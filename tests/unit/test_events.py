@@ -116,6 +116,33 @@ def test_a_stored_image_that_makes_no_sense(field: str, value: object) -> None:
         DicomStored.model_validate({**ON_THE_WIRE[0][2], field: value})
 
 
+@pytest.mark.parametrize(
+    ("model", "field", "least", "most"),
+    [
+        (DicomStored, "orthancInstanceId", 1, 255),
+        (DicomStored, "orthancSeriesId", 0, 255),
+        (DicomStored, "orthancStudyId", 0, 255),
+        (DicomStored, "orthancPatientId", 0, 255),
+        (DicomStored, "studyInstanceUID", 1, 64),
+        (DicomStored, "seriesInstanceUID", 1, 64),
+        (DicomStored, "sopInstanceUID", 1, 64),
+        (DicomStored, "sopClassUID", 0, 64),
+        (DicomStored, "accessionNumber", 0, 64),
+        (DicomStored, "modality", 0, 50),
+        (ExamUpserted, "examenID", 1, 36),
+        (ExamUpserted, "accessionNumber", 0, 64),
+        (ExamUpserted, "patientID", 0, 64),
+    ],
+)
+def test_texts_are_no_longer_than_the_database_holds(model: type[EventData], field: str, least: int, most: int) -> None:
+    [wire] = [wire for data, _, wire in ON_THE_WIRE if type(data) is model]
+    for length in (least, most):
+        assert model.model_validate({**wire, field: "1" * length})
+    for length in (least - 1, most + 1):
+        with pytest.raises(ValidationError):
+            model.model_validate({**wire, field: "1" * length if length >= 0 else 5})
+
+
 @pytest.mark.parametrize("version", [-1, 2**63, 1.5, None])
 def test_an_exams_version_is_what_the_database_can_hold(version: object) -> None:
     with pytest.raises(ValidationError):

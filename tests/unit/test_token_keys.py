@@ -1,8 +1,11 @@
 """The keys that verify tokens: read when they are needed, again after a rotation, and what is remembered of tokens."""
 
+import asyncio
 import json
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -98,6 +101,34 @@ async def test_without_keys_nobody_is_let_in(tmp_path: Path, content: str | None
     with pytest.raises(KeysAway) as away:
         await verifier.verify(token())
     assert (away.value.status, away.value.retry_after) == (503, 5)
+
+
+async def test_keys_without_a_name_are_none(jwks: Path) -> None:
+    write(jwks, json.dumps({"keys": [PUBLIC["rsa"]]}))
+    with pytest.raises(KeysAway):
+        await verifier_of(jwks).verify(token(kid=None))
+
+
+@pytest.mark.parametrize("status", [200, 404, 500])
+async def test_keys_behind_a_url(jwks: Path, status: int) -> None:
+    content = await asyncio.to_thread(jwks.read_bytes)
+
+    class Issuer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # the name that http.server asks for
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Issuer) as server:
+        Thread(target=server.handle_request, daemon=True).start()
+        verifier = verifier_of(f"http://127.0.0.1:{server.server_port}/keys")
+        if status == 200:
+            assert (await verifier.verify(token())).sub == "alice"
+        else:
+            with pytest.raises(KeysAway):
+                await verifier.verify(token())
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/jwks.json", "https://127.0.0.1:1/jwks.json"])
