@@ -18,6 +18,7 @@ from pydicom.tag import Tag
 
 from services.upload_service.elements import find_elements
 from services.upload_service.errors import DicomBroken, HeaderTooLarge, NotDicom, TagsMissing
+from shared.acquisition import ACQUISITION_TAGS
 
 # A value that breaks a rule of PS3.5 is no reason to refuse an image that cannot be taken again.
 config.settings.reading_validation_mode = config.IGNORE
@@ -25,9 +26,8 @@ config.settings.reading_validation_mode = config.IGNORE
 PREAMBLE = 128
 DEFLATED, BIG_ENDIAN = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
 MANDATORY = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
-DATES = tuple(f"{of}{part}" for of in ("Acquisition", "Content", "Series", "Study") for part in ("Date", "Time"))
-OTHERS = ("SpecificCharacterSet", "Modality", "AccessionNumber", "TimezoneOffsetFromUTC", "AcquisitionDateTime")
-_READ = {Tag(name) for name in (*MANDATORY, *OTHERS, *DATES)}
+OTHERS = ("SpecificCharacterSet", "Modality", "AccessionNumber", *ACQUISITION_TAGS)
+_READ = {Tag(name) for name in (*MANDATORY, *OTHERS)}
 _SYNTAX = Tag("TransferSyntaxUID")
 _PIXELS = {Tag("FloatPixelData"), Tag("DoubleFloatPixelData"), Tag("PixelData")}
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
