@@ -32,6 +32,7 @@ class Database:
             max_overflow=0,
             pool_timeout=settings.connection_wait_seconds,
             pool_pre_ping=True,
+            hide_parameters=True,  # an error ends in a log line, and a description may name the patient
             connect_args={"timeout": settings.connect_seconds, "server_settings": limits},
         )
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)

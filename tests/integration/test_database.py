@@ -172,3 +172,12 @@ async def test_readiness_finds_the_tables(system: System, database: Database) ->
     async with _opened(system, "postgres") as elsewhere:
         with pytest.raises(DBAPIError, match="intake_ledger"):
             await elsewhere.answers()
+
+
+async def test_a_failed_statement_does_not_tell_its_values(database: Database) -> None:
+    """Its error ends in a log line, and a description may name the patient."""
+    with pytest.raises(DBAPIError) as failed:
+        async with database.transaction() as session:
+            await session.execute(text("SELECT 1 / 0 WHERE CAST(:said AS text) <> ''"), {"said": "DOE^JANE"})
+    assert "division by zero" in str(failed.value)
+    assert "DOE^JANE" not in str(failed.value)
