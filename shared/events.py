@@ -6,15 +6,23 @@ No event names a patient: the HIS's opaque patientID travels in `exam.upserted` 
 """
 
 from datetime import UTC, datetime
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import Annotated, ClassVar, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 from uuid_utils import uuid7
 
 from shared.timestamps import Timestamp
 
 CONTENT_TYPE = "application/cloudevents+json"
+LATEST_VERSION = 2**63 - 1
+# Text without control characters: it is stored, answered and logged.
+ExamId = Annotated[str, Field(min_length=1, max_length=36, pattern=r"^[^\x00-\x1f\x7f/]+$", examples=["EX-4711"])]
+AccessionNumber = Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$")]
+PatientId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Principal = Annotated[str, Field(max_length=255, pattern=r"^(user|group):[^\x00-\x1f\x7f]+$")]
+Principals = Annotated[list[Principal], Field(max_length=1000)]
 _CAPITAL_ID = {"examen_id", "from_examen_id", "to_examen_id", "image_id", "patient_id"}
 
 
@@ -109,11 +117,18 @@ class ExamUpserted(EventData):
 
     event_type = "exam.upserted"
 
-    examen_id: str = Field(min_length=1, max_length=36)
-    accession_number: str | None = Field(None, max_length=64)
-    patient_id: str | None = Field(None, max_length=64)
-    principals: list[str] = []
-    version: int = Field(ge=0, le=2**63 - 1)
+    examen_id: ExamId
+    accession_number: AccessionNumber | None = None
+    patient_id: PatientId | None = None
+    principals: Principals = []
+    version: Annotated[int, Field(ge=0, le=LATEST_VERSION, strict=True)]
+
+    @field_validator("examen_id")
+    @classmethod
+    def _is_no_word_of_addresses(cls, examen_id: str) -> str:
+        if examen_id == "images":  # /examens-medicaux/images is another address
+            raise PydanticCustomError("reserved", "is a word of the HTTP addresses")
+        return examen_id
 
 
 class ImageRegistered(EventData):

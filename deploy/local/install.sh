@@ -69,11 +69,14 @@ make_venv() {
     "$python" -m venv --clear .venv >&2
   fi
   local stamp=.venv/requirements.sha256 wanted
-  wanted=$(sha256sum <"$requirements")
+  wanted=$(cat "$requirements" pyproject.toml | sha256sum)
   if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     say "installing the Python packages of $requirements into .venv"
     .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r "$requirements" >&2 ||
       fail "pip could not install $requirements: see above."
+    # The command `examflow`, from the code as it stands here.
+    .venv/bin/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e . >&2 ||
+      fail "pip could not install the command examflow: see above."
     printf '%s\n' "$wanted" >"$stamp"
   fi
 }

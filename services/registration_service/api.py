@@ -13,7 +13,6 @@ from services.registration_service.fate import fate_of
 from services.registration_service.link import check_url
 from services.registration_service.models import Exam
 from services.registration_service.schemas import (
-    ExamId,
     ExamRecord,
     ExamToUpsert,
     ImageMove,
@@ -25,7 +24,7 @@ from services.registration_service.schemas import (
 )
 from services.registration_service.settings import Settings
 from shared.errors import ExamUnknown, FieldError, InvalidInput
-from shared.events import ExamUpserted
+from shared.events import ExamId, ExamUpserted
 from shared.permission import Caller
 from shared.service import problems
 from shared.tokens import Scoped

@@ -8,13 +8,18 @@ from fastapi import FastAPI
 
 from services.registration_service import api, internal_api
 from services.registration_service.by_http import HttpRegistrations
-from services.registration_service.consumers import STORED_QUEUE, subscribe
+from services.registration_service.consumers import subscribe
+from services.registration_service.consuming import Consuming
 from services.registration_service.copies import Copies
 from services.registration_service.database import Database
+from services.registration_service.dead import DeadRows
+from services.registration_service.ops import api as ops_api
+from services.registration_service.ops import dead_letters_api
 from services.registration_service.outbox import Outbox
 from services.registration_service.settings import Settings
 from services.registration_service.settling import Settling
-from shared.broker import Publisher, make_broker, queue_consumed, running
+from services.registration_service.vouching import Vouching
+from shared.broker import Publisher, make_broker, running
 from shared.orthanc import Orthanc
 from shared.service import create_service, every
 
@@ -25,24 +30,29 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     orthanc, database = Orthanc(settings.orthanc), Database(settings.database)
     broker = make_broker(settings.broker, "registration")
     outbox = Outbox(database, Publisher(broker, settings.broker), settings.outbox_batch)
-    subscribe(broker, database, Settling(Copies(broker, settings.broker), settings.retry_seconds))
+    believed = settings.messages.believed
+    settling = Settling(Copies(broker, settings.broker), DeadRows(database, believed), settings.messages)
+    vouching = Vouching(orthanc, believed, settings.facility_zone)
+    consuming = Consuming(broker, database, subscribe(broker, database, vouching, settling))
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with contextlib.aclosing(orthanc), contextlib.aclosing(database), running(broker):
             sending = asyncio.create_task(every(settings.outbox_pause_seconds, outbox.send_all, "outbox"))
+            pausing = asyncio.create_task(every(settings.consumers_pause_seconds, consuming.apply, "consumers"))
             yield
             sending.cancel()
+            pausing.cancel()
 
     app = create_service(
         "registration",
         settings,
         lifespan=lifespan,
-        routers=[api.router, internal_api.router],
+        routers=[api.router, internal_api.router, dead_letters_api.router, ops_api.router],
         checks={
             "orthanc": orthanc.answers,
             "postgresql": database.answers,
-            "rabbitmq": lambda: queue_consumed(broker, STORED_QUEUE),
+            "rabbitmq": consuming.answers,
         },
     )
     app.state.settings = settings

@@ -14,8 +14,9 @@ def append(
     outcome: str,
     exam_id: str | None = None,
     subject: str | None = None,
+    reason: str | None = None,
 ) -> None:
-    """Add one record: who (`actor`) did what (`action`) to which exam and image (`subject`), and how it ended."""
+    """Add one record: who (`actor`) did what (`action`) to which exam and image (`subject`), how it ended, and why."""
     session.add(
         AuditEvent(
             actor=actor,
@@ -23,6 +24,7 @@ def append(
             outcome=outcome,
             exam_id=exam_id,
             subject=subject,
+            reason=reason,
             correlation_id=correlation_id.get(),
         )
     )

@@ -1,31 +1,57 @@
 """What registration takes from RabbitMQ. A consumer translates and delegates; settling.py decides about the message."""
 
+from collections.abc import Awaitable, Callable
+
 from faststream import AckPolicy
 from faststream.rabbit import RabbitBroker, RabbitQueue
 from faststream.rabbit.annotations import RabbitMessage
+from faststream.rabbit.subscriber import RabbitSubscriber
 
+from services.registration_service import exams
 from services.registration_service.database import Database
 from services.registration_service.intake import take_in
 from services.registration_service.settling import Settling
-from shared.events import DicomStored, Event
+from services.registration_service.vouching import Vouching
+from shared.events import DicomStored, Event, ExamUpserted
 
-STORED_QUEUE = "registration.dicom-stored"
+STORED_QUEUE, EXAM_QUEUE = "registration.dicom-stored", "registration.exam-upserted"
+NOBODY = "unknown"  # a message without AMQP `user_id`: the broker let its publisher in, and does not say who it was
+
+
+def subscribe(
+    broker: RabbitBroker, database: Database, vouching: Vouching, settling: Settling
+) -> dict[str, RabbitSubscriber]:
+    """Attach the consumers to the broker, by their queues; they start with it."""
+
+    async def register_stored(event: Event[DicomStored], publisher: str) -> None:
+        stored = await vouching.believe(event, publisher)
+        async with database.transaction() as session:
+            await take_in(session, stored, event.time)
+
+    async def upsert_exam(event: Event[ExamUpserted], publisher: str) -> None:
+        async with database.transaction() as session:
+            await exams.upsert(session, event.data, publisher or NOBODY)
+
+    async def take_stored(message: RabbitMessage) -> None:
+        await settling.settle(message, STORED_QUEUE, Event[DicomStored], register_stored)
+
+    async def take_exam(message: RabbitMessage) -> None:
+        await settling.settle(message, EXAM_QUEUE, Event[ExamUpserted], upsert_exam)
+
+    return {
+        STORED_QUEUE: _attach(broker, STORED_QUEUE, take_stored),
+        EXAM_QUEUE: _attach(broker, EXAM_QUEUE, take_exam),
+    }
+
+
+def _attach(broker: RabbitBroker, queue: str, consume: Callable[[RabbitMessage], Awaitable[None]]) -> RabbitSubscriber:
+    subscriber = broker.subscriber(
+        RabbitQueue(queue, declare=False), ack_policy=AckPolicy.MANUAL, decoder=_as_bytes, no_reply=True
+    )
+    subscriber(consume)
+    return subscriber
 
 
 async def _as_bytes(message: RabbitMessage) -> bytes:
     """FastStream does not decode `application/cloudevents+json`: the envelope is parsed in one place, by pydantic."""
     return message.body
-
-
-def subscribe(broker: RabbitBroker, database: Database, settling: Settling) -> None:
-    """Attach the consumers to the broker; they start with it."""
-
-    async def register_stored(event: Event[DicomStored]) -> None:
-        async with database.transaction() as session:
-            await take_in(session, event.data, event.time)
-
-    @broker.subscriber(
-        RabbitQueue(STORED_QUEUE, declare=False), ack_policy=AckPolicy.MANUAL, decoder=_as_bytes, no_reply=True
-    )
-    async def take_stored(message: RabbitMessage) -> None:
-        await settling.settle(message, STORED_QUEUE, Event[DicomStored], register_stored)

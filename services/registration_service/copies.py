@@ -1,7 +1,10 @@
-"""Copies of messages straight into a queue: persistent, confirmed, mandatory, bounded in time."""
+"""Copies of messages straight into a queue, and what such a copy says of itself in its headers."""
 
 import asyncio
-from datetime import timedelta
+import contextlib
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from faststream.rabbit import RabbitBroker
@@ -13,16 +16,36 @@ from shared.errors import BrokerAway
 from shared.settings import BrokerSettings
 
 
+@dataclass(frozen=True)
+class Told:
+    """What is known of a message: who published it first, the attempt that this is, and the first failure's time."""
+
+    publisher: str
+    attempt: int
+    first: str | None
+
+
 class Copies:
     """Sends copies through the default exchange, which reaches exactly the queue that is named."""
 
     def __init__(self, broker: RabbitBroker, settings: BrokerSettings) -> None:
         self._broker = broker
         self._seconds = settings.confirm_seconds
-        self.user = URL(settings.url.get_secret_value()).user
+        self._user = URL(settings.url.get_secret_value()).user
 
-    async def send(self, queue: str, message: RabbitMessage, headers: dict[str, Any], wait: float | None) -> None:
-        """Return once the copy is confirmed, else raise BrokerAway.
+    def told(self, message: RabbitMessage) -> Told:
+        """Read the headers of a copy of ours. A sender's are not believed: the broker checks the user alone."""
+        user = message.raw_message.user_id or ""
+        ours = message.headers if user == self._user else {}
+        attempt = 1
+        with contextlib.suppress(ValueError, TypeError):
+            attempt = max(1, int(ours.get("x-attempt", 1)))
+        return Told(str(ours.get("x-publisher", user)), attempt, ours.get("x-first"))
+
+    async def send(
+        self, to: str, message: RabbitMessage, queue: str, reason: str, attempt: int, wait: float | None = None
+    ) -> None:
+        """Return once the copy of this message of `queue` is confirmed, else raise BrokerAway.
 
         `wait` is how long it stays in a retry rung, in seconds.
         """
@@ -30,16 +53,28 @@ class Copies:
             async with asyncio.timeout(self._seconds):
                 await self._broker.publish(
                     message.body,
-                    queue=queue,
+                    queue=to,
                     mandatory=True,
                     persist=True,
-                    headers=headers,
+                    headers={**message.headers, **self._headers(message, queue, reason, attempt)},
                     content_type=message.content_type,
                     message_id=message.message_id,
                     correlation_id=message.correlation_id,
                     message_type=message.raw_message.type,
                     expiration=None if wait is None else timedelta(seconds=wait),
-                    user_id=self.user,
+                    user_id=self._user,
                 )
         except NOT_CONFIRMED as error:
             raise BrokerAway from error
+
+    def _headers(self, message: RabbitMessage, queue: str, reason: str, attempt: int) -> dict[str, Any]:
+        now, told = datetime.now(UTC).isoformat(), self.told(message)
+        return {
+            "x-attempt": attempt,
+            "x-reason": reason[:500],
+            "x-fingerprint": hashlib.sha256(f"{queue}|{reason}".encode()).hexdigest()[:16],
+            "x-first": told.first or now,
+            "x-last": now,
+            "x-queue": queue,
+            "x-publisher": told.publisher,
+        }

@@ -6,6 +6,8 @@ Problem
 |- EventOnItsWay         503  the instance is stored, but its event has not arrived here yet
 |- NothingKnownYet       404  nothing is known of the instance so far
 `- NotInternal           401  an internal route without the service token
+
+Messages have no status: Hopeless becomes a dead letter, NotYet is tried again (settling.py).
 """
 
 from shared.errors import DependencyAway, InstanceUnknown, Problem
@@ -38,3 +40,11 @@ class NotInternal(Problem):
     status, code, title = 401, "not-internal", "Not an internal caller"
     en = "This address is for Examflow's own services; it needs the service token."
     fr = "Cette adresse est réservée aux services d'Examflow ; elle exige le jeton de service."
+
+
+class Hopeless(Exception):
+    """A message that no attempt will ever make good: malformed, or forbidden. Says why, without a value."""
+
+
+class NotYet(Exception):
+    """A message whose time has not come: it is tried again, and dead when its attempts are used up. Says why."""

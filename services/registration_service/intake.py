@@ -1,7 +1,7 @@
 """What an image that arrived becomes: registered under its exam, waiting for it, or refused, each with its reason."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import structlog
 from sqlalchemy import select
@@ -182,6 +182,7 @@ def put(session: AsyncSession, entry: LedgerEntry, found: NotNow) -> None:
     if (entry.state, entry.code, entry.reason) == (found.state, found.code, found.reason):
         return
     entry.state, entry.code, entry.reason = found.state, found.code, found.reason
+    entry.decided_at = datetime.now(UTC)
     if found.state == State.REFUSED:
         _tell_refused(session, entry, entry.wanted_exam_id, found.code, found.reason)
         return

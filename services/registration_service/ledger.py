@@ -15,6 +15,7 @@ from shared.events import DicomStored
 from shared.orthanc import Identity
 
 ORIGINS_KEPT = 100
+UPLOADS = ("upload", "upload-recovered")  # whose actor is a person's `sub`: a partner's user is not one of those
 
 
 class State(StrEnum):
@@ -33,6 +34,7 @@ async def note_stored(session: AsyncSession, data: DicomStored, happened: dateti
 
     A later event adds its uploader and origin. The first exam named stays the one wanted, with who named it.
     """
+    uploader = data.origin.actor if data.origin.kind in UPLOADS else None
     new = insert(LedgerEntry).values(
         orthanc_id=data.orthanc_instance_id,
         study_instance_uid=data.study_instance_uid,
@@ -46,11 +48,12 @@ async def note_stored(session: AsyncSession, data: DicomStored, happened: dateti
         digest=data.digest,
         wanted_exam_id=data.context.examen_id,
         wanted_description=data.context.description,
-        uploaders=[data.origin.actor] if data.origin.actor else [],
+        uploaders=[uploader] if uploader else [],
         origin=data.origin.model_dump(by_alias=True),
         origins=[data.origin.model_dump(by_alias=True)],
         attempts=1,
         first_seen=happened,
+        event_at=func.now(),
         correlation_id=correlation_id.get(),
     )
     old, said = LedgerEntry, new.excluded
@@ -67,11 +70,12 @@ async def note_stored(session: AsyncSession, data: DicomStored, happened: dateti
             "accession_number": func.coalesce(old.accession_number, said.accession_number),
             "wanted_exam_id": func.coalesce(old.wanted_exam_id, said.wanted_exam_id),
             "wanted_description": case((first_wish, said.wanted_description), else_=old.wanted_description),
-            "uploaders": _united(data.origin.actor),
+            "uploaders": _united(uploader),
             "origin": case((first_wish | _nobody_known(), said.origin), else_=old.origin),
             "origins": case((_is_told(said.origins), old.origins), else_=old.origins.concat(said.origins)),
             "correlation_id": func.coalesce(old.correlation_id, said.correlation_id),
             "attempts": old.attempts + 1,
+            "event_at": func.coalesce(old.event_at, said.event_at),
             "last_seen": func.now(),
         },
     ).returning(LedgerEntry)

@@ -77,6 +77,7 @@ class LedgerEntry(Base):
 
     `state`: seen, waiting, registered, refused, dead, deleted (see ledger.py). `registered_by`: http or event.
     `origin`: who named the wanted exam, else who brought it first; `origins`: everyone who brought equal bytes.
+    `event_at`: when its first event was consumed; `decided_at`: when it came into the state it is in.
     """
 
     __tablename__ = "intake_ledger"
@@ -120,6 +121,8 @@ class LedgerEntry(Base):
     publish_after: Mapped[datetime | None]
     publishes: Mapped[int] = mapped_column(Integer, server_default="0")
     parked: Mapped[bool] = mapped_column(server_default=false())
+    event_at: Mapped[datetime | None]
+    decided_at: Mapped[datetime | None]
 
 
 class ReconcilerCursor(Base):
@@ -168,4 +171,16 @@ class AuditEvent(Base):
     outcome: Mapped[str] = mapped_column(String(64))
     exam_id: Mapped[str | None] = mapped_column(String(36))
     subject: Mapped[str | None] = mapped_column(String(255))
+    reason: Mapped[str | None] = mapped_column(Text)
     correlation_id: Mapped[str | None] = mapped_column(String(64))
+
+
+class PausedConsumer(Base):
+    """A queue that an operator has paused: no replica consumes from it until the row is gone."""
+
+    __tablename__ = "paused_consumers"
+
+    queue: Mapped[str] = mapped_column(String(255), primary_key=True)
+    actor: Mapped[str] = mapped_column(String(255))
+    reason: Mapped[str] = mapped_column(Text)
+    since: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -1,7 +1,7 @@
 """What makes an image record: one for each SOP Instance UID, whoever comes first, and the first exam holds."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 from sqlalchemy import select
@@ -91,6 +91,7 @@ def link_instance(session: AsyncSession, image: Image, entry: LedgerEntry, actor
 def mark_registered(entry: LedgerEntry, by: str) -> None:
     """The ledger says that the instance is registered, and by which door: http or event."""
     entry.state, entry.code, entry.reason, entry.registered_by = State.REGISTERED, None, None, by
+    entry.decided_at = datetime.now(UTC)
 
 
 def tell_registered(session: AsyncSession, image: Image, *, created: bool) -> None:

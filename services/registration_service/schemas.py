@@ -8,14 +8,11 @@ from pydantic_core import PydanticCustomError
 
 from services.registration_service.models import Exam, Image, LedgerEntry
 from services.registration_service.registration import UNKNOWN_MODALITY, Registration
+from shared.events import LATEST_VERSION, AccessionNumber, ExamId, PatientId, Principals
 from shared.timestamps import Timestamp
 
 Uid = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9]+(\.[0-9]+)*$", examples=["1.2.840.1"])]
-# Text without control characters: it is stored, answered and logged.
-ExamId = Annotated[str, Field(min_length=1, max_length=36, pattern=r"^[^\x00-\x1f\x7f/]+$", examples=["EX-4711"])]
 OrthancId = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[0-9a-f-]+$")]
-Principal = Annotated[str, Field(max_length=255, pattern=r"^(user|group):[^\x00-\x1f\x7f]+$")]
-LATEST_VERSION = 2**63 - 1
 
 
 class ImageToRegister(BaseModel):
@@ -105,9 +102,9 @@ class ExamToUpsert(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    accessionNumber: Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$")] | None = None
-    patientID: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")] | None = None
-    principals: Annotated[list[Principal], Field(max_length=1000)] = []
+    accessionNumber: AccessionNumber | None = None
+    patientID: PatientId | None = None
+    principals: Principals = []
     version: Annotated[int, Field(ge=0, le=LATEST_VERSION, strict=True)] | None = None
 
 

@@ -42,6 +42,22 @@ class ReconcilerSettings(BaseModel):
     unaccounted_seconds: float = Field(60.0, description="how old an undecided image is when it counts as unaccounted")
 
 
+class MessageSettings(BaseModel):
+    """What becomes of messages, and whose are believed."""
+
+    retry_seconds: list[float] = Field(
+        [10, 60, 600], max_length=3, description="pauses before the next attempts at one message; one queue for each"
+    )
+    hold_pause_seconds: float = Field(1.0, description="between attempts while a dependency is away")
+    hold_at_most_seconds: float = Field(
+        900.0, le=1500, description="in hand, then back: the broker takes the channel from who holds one for 30 minutes"
+    )
+    largest_bytes: int = Field(1024 * 1024, description="a larger message is a dead letter")
+    believed: list[str] = Field(
+        ["upload", "registration"], description="the broker's users whose word about origin and context counts"
+    )
+
+
 class Settings(ServiceSettings):
     """Environment variables `EXAMFLOW_...`; see shared/settings.py for the groups."""
 
@@ -49,9 +65,10 @@ class Settings(ServiceSettings):
     internal_token: SecretStr = Field(description="what the preview service shows to ask about rights")
     event_wait_seconds: float = Field(2.0, description="how long HTTP waits for an instance's event to arrive")
     url_hosts: list[str] = Field([], description="https hosts that an image's url may name")
-    retry_seconds: list[float] = Field([10, 60, 600], description="pauses before the next attempts at one message")
+    consumers_pause_seconds: float = Field(1.0, description="between looks at which consumers are paused")
     outbox_pause_seconds: float = Field(0.5, description="pause between looks into an empty outbox")
     outbox_batch: int = 200
     storage_pause_seconds: float = Field(15.0, description="pause between looks at Orthanc's storage use")
     facility_zone: FacilityZone = "UTC"
+    messages: MessageSettings = MessageSettings()
     reconciler: ReconcilerSettings = ReconcilerSettings()

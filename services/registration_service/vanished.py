@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import structlog
 from prometheus_client import Counter
-from sqlalchemy import update
+from sqlalchemy import func, update
 
 from services.registration_service.database import Database
 from services.registration_service.ledger import State
@@ -33,7 +33,7 @@ async def _settle_some(database: Database, orthanc: Orthanc, ids: Sequence[str])
     if not gone:
         return
     async with database.transaction() as session:
-        values = {"state": State.DELETED, "code": "deleted", "reason": REASON}
+        values = {"state": State.DELETED, "code": "deleted", "reason": REASON, "decided_at": func.now()}
         await session.execute(update(LedgerEntry).where(LedgerEntry.orthanc_id.in_(gone)).values(**values))
     still_gone = set(await really_gone(orthanc, gone))
     back = [orthanc_id for orthanc_id in gone if orthanc_id not in still_gone]

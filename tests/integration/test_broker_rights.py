@@ -16,7 +16,12 @@ from tests.integration import accounts
 from tests.integration.queues import channel_of, own_queue, send
 
 ACCOUNTS = ("upload", "registration", "preview")
-QUEUES = ("registration.dicom-stored", "registration.dead", "registration.retry")
+QUEUES = (
+    "registration.dicom-stored",
+    "registration.dead",
+    "registration.dicom-stored.retry-1",
+    "registration.exam-upserted",
+)
 
 
 @pytest.mark.parametrize("user", ACCOUNTS)

@@ -142,11 +142,11 @@ async def test_what_fails_in_the_work_goes_to_the_retry_rung(
     message_id = await _publish(upload, _body(given.event(poison)))
 
     async def ask() -> list[Any]:
-        rung = await take_by_id(admin, "registration.retry", message_id)
+        rung = await take_by_id(admin, "registration.dicom-stored.retry-1", message_id)
         return [*rung, *await take_by_id(admin, "registration.dead", message_id)]
 
     [copy] = await soon(ask, what="a copy in the rung")
-    assert (copy.routing_key, copy.headers["x-attempt"]) == ("registration.retry", 2)
+    assert (copy.routing_key, copy.headers["x-attempt"]) == ("registration.dicom-stored.retry-1", 2)
     assert copy.headers["x-publisher"] == "upload"
     assert NAME not in str(copy.headers)
     # The first pause is 10 s; the broker gives what is left of it.
@@ -160,7 +160,7 @@ async def test_what_lies_in_the_rung_comes_back_to_its_queue(system: System, adm
         await send(
             registration,
             _body(given.event(data)),
-            "registration.retry",
+            "registration.dicom-stored.retry-1",
             expiration=0.1,
             headers={"x-attempt": 2},
             content_type=CONTENT_TYPE,

@@ -23,6 +23,7 @@ from tests.integration.queues import channel_of, soon
 from tests.running import eventually, registered, upload
 
 READY_WITHIN = 40.0
+LEFT_OVER = ("dicom-stored.retry-1", "dead")
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def _rows(broken: Faulty, exam: str) -> list[tuple[Any, ...]]:
 
 async def _left_over(broken: Faulty) -> dict[str, int]:
     async with channel_of(broken.system, "admin") as channel:
-        queues = [await channel.declare_queue(f"registration.{name}", passive=True) for name in ("retry", "dead")]
+        queues = [await channel.declare_queue(f"registration.{name}", passive=True) for name in LEFT_OVER]
     return {queue.name: queue.declaration_result.message_count or 0 for queue in queues}
 
 
@@ -146,7 +147,7 @@ async def test_what_arrives_while_postgresql_is_away_is_registered_later(broken:
     for data in sent:
         registered(broken.running.client(), data["ID"])
     assert _rows(broken, exam) == [("registered", 1, 1)] * 3
-    assert await _left_over(broken) == {"registration.retry": 0, "registration.dead": 0}
+    assert await _left_over(broken) == {f"registration.{name}": 0 for name in LEFT_OVER}
 
 
 async def test_a_message_in_the_hand_of_a_killed_service_is_delivered_again(broken: Faulty, database: Database) -> None:
@@ -161,7 +162,7 @@ async def test_a_message_in_the_hand_of_a_killed_service_is_delivered_again(brok
     broken.becomes_ready()
     registered(broken.running.client(), data["ID"])
     assert _rows(broken, exam) == [("registered", 1, 1)]
-    assert await _left_over(broken) == {"registration.retry": 0, "registration.dead": 0}
+    assert await _left_over(broken) == {f"registration.{name}": 0 for name in LEFT_OVER}
 
 
 def test_while_rabbitmq_is_frozen_nothing_hangs(broken: Faulty) -> None:

@@ -18,10 +18,13 @@ from deploy.local.system import System
 from services.registration_service import settling
 from services.registration_service.consumers import _as_bytes
 from services.registration_service.copies import Copies
+from services.registration_service.database import Database
+from services.registration_service.dead import DeadRows
+from services.registration_service.settings import MessageSettings
 from services.registration_service.settling import Settling
 from shared.broker import make_broker
 from shared.errors import DatabaseAway
-from shared.events import DicomStored, Event
+from shared.events import CONTENT_TYPE, DicomStored, Event
 from tests.integration import accounts, given
 from tests.integration.queues import own_queue, send, soon, take
 
@@ -31,24 +34,28 @@ Work = Callable[[Event[DicomStored]], Awaitable[None]]
 
 @dataclass
 class Desk:
-    """Three queues of a test's own, and consumers for them."""
+    """Queues of a test's own, and consumers for them."""
 
     system: System
     admin: AbstractChannel
     work: AbstractQueue
-    retry: AbstractQueue
+    rungs: list[AbstractQueue]
     dead: AbstractQueue
     calls: list[Event[DicomStored]] = field(default_factory=list)
+    messages: MessageSettings = field(
+        default_factory=lambda: MessageSettings(retry_seconds=RETRIES, hold_pause_seconds=0.05)
+    )
 
     @contextlib.asynccontextmanager
     async def consumer(self, work: Work) -> AsyncIterator[RabbitBroker]:
         """A service that does this with each message."""
         settings = accounts.broker(self.system, "admin")
+        database = Database(accounts.database(self.system, "registration"))
         broker = make_broker(settings, "test")
         broker.config.broker_config.graceful_timeout = 0.2
-        decisions = Settling(Copies(broker, settings), RETRIES)
+        decisions = Settling(Copies(broker, settings), DeadRows(database, ["admin"]), self.messages)
 
-        async def counted(event: Event[DicomStored]) -> None:
+        async def counted(event: Event[DicomStored], _: str) -> None:
             self.calls.append(event)
             await work(event)
 
@@ -63,26 +70,29 @@ class Desk:
             yield broker
         finally:
             await broker.stop()
+            await database.aclose()
 
     async def send(self, event: Event[DicomStored], **properties: Any) -> str:
         body = event.model_dump_json(by_alias=True).encode()
         return await send(self.admin, body, self.work.name, **properties)
 
     async def is_settled(self) -> None:
-        """All was acknowledged: nothing comes back to the queue, nor lies in the rung."""
-        for queue in (self.work, self.retry):
+        """All was acknowledged: nothing comes back to the queue, nor lies in a rung."""
+        for queue in (self.work, *self.rungs):
             assert await queue.get(fail=False) is None
 
 
 @pytest.fixture
 async def desk(system: System, admin: AbstractChannel, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
-    monkeypatch.setattr(settling, "HOLD_PAUSE_SECONDS", 0.05)
-    async with own_queue(admin) as work, own_queue(admin) as dead:
-        back = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": work.name}
-        async with own_queue(admin, **back) as retry:
-            monkeypatch.setattr(settling, "RETRY_QUEUE", retry.name)
-            monkeypatch.setattr(settling, "DEAD_QUEUE", dead.name)
-            yield Desk(system, admin, work, retry, dead)
+    async with contextlib.AsyncExitStack() as queues:
+        work, dead = [await queues.enter_async_context(own_queue(admin)) for _ in range(2)]
+        monkeypatch.setattr(settling, "DEAD_QUEUE", dead.name)
+        back: dict[str, Any] = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": work.name}
+        rungs = []
+        for attempt in range(1, len(RETRIES) + 1):
+            rungs.append(await admin.declare_queue(settling.rung(work.name, attempt), arguments=back))
+            queues.push_async_callback(rungs[-1].delete, if_unused=False, if_empty=False)
+        yield Desk(system, admin, work, rungs, dead)
 
 
 async def _nothing(event: Event[DicomStored]) -> None:
@@ -108,13 +118,13 @@ async def test_what_always_fails_is_tried_again_and_then_dead(desk: Desk) -> Non
     event = given.event(given.image())
     async with desk.consumer(_broken):
         began = asyncio.get_running_loop().time()
-        message_id = await desk.send(event, headers={"x-of-the-sender": "kept"}, content_type="application/x")
+        message_id = await desk.send(event, headers={"x-of-the-sender": "kept"}, content_type=CONTENT_TYPE)
         dead = await take(desk.dead)
         assert asyncio.get_running_loop().time() - began >= sum(RETRIES)
     await desk.is_settled()
     assert [call.id for call in desk.calls] == [event.id] * 3
     assert dead.body == event.model_dump_json(by_alias=True).encode()
-    assert (dead.message_id, dead.content_type) == (message_id, "application/x")
+    assert (dead.message_id, dead.content_type) == (message_id, CONTENT_TYPE)
     assert (dead.delivery_mode, dead.expiration) == (2, None)
     assert (dead.headers["x-attempt"], dead.headers["x-reason"]) == (3, "KeyError")
     assert dead.headers["x-queue"] == desk.work.name
@@ -148,7 +158,7 @@ async def test_while_a_dependency_is_away_the_message_is_held_and_no_attempt_use
         await desk.send(given.event(given.image()))
         # More often than there are attempts.
         await soon(lambda: _true(len(desk.calls) > 5), what="many tries")
-        assert await desk.retry.get(fail=False) is None
+        assert await desk.rungs[0].get(fail=False) is None
         mended.set()
         tries = len(desk.calls)
         await soon(lambda: _true(len(desk.calls) > tries), what="the last try")
@@ -174,7 +184,7 @@ async def test_one_that_is_held_does_not_hold_the_others(desk: Desk) -> None:
 
 
 async def test_what_is_held_too_long_goes_back_to_the_queue(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settling, "HOLD_AT_MOST_SECONDS", 0.1)
+    desk.messages = desk.messages.model_copy(update={"hold_at_most_seconds": 0.1})
     mended = asyncio.Event()
 
     async def away(event: Event[DicomStored]) -> None:

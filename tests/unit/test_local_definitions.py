@@ -8,6 +8,7 @@ import pytest
 
 from deploy.local.layout import REPO
 from deploy.rabbitmq.render import MissingPasswordError, fits, password_hash, render, render_file
+from services.registration_service.settling import rung
 
 SOURCE = REPO / "deploy" / "rabbitmq" / "definitions.json"
 PASSWORDS = {"admin": "a", "upload": "b", "registration": "c", "preview": "d"}
@@ -77,12 +78,13 @@ def test_each_service_publishes_its_own_types_and_no_others() -> None:
 def test_the_queues_leave_their_limits_to_policies() -> None:
     definitions = json.loads(SOURCE.read_text())
 
-    assert {queue["name"]: queue["arguments"] for queue in definitions["queues"]} == {
-        "registration.dicom-stored": {"x-queue-type": "quorum"},
-        "registration.retry": {"x-queue-type": "quorum"},
-        "registration.dead": {"x-queue-type": "quorum"},
-    }
+    work = ["registration.dicom-stored", "registration.exam-upserted"]
+    rungs = [rung(queue, attempt) for queue in work for attempt in (1, 2, 3)]
+    quorum = {"x-queue-type": "quorum"}
+    found = {queue["name"]: queue["arguments"] for queue in definitions["queues"]}
+    assert found == dict.fromkeys([*work, *rungs, "registration.dead"], quorum)
     policies = {policy["name"]: policy["definition"] for policy in definitions["policies"]}
     # A full dead queue hides letters: no length limit may ever stand there.
     assert policies["registration-dead"] == {"delivery-limit": 1000000}
-    assert policies["registration-retry"]["dead-letter-strategy"] == "at-least-once"
+    assert policies["registration-dicom-stored-retry"]["dead-letter-routing-key"] == "registration.dicom-stored"
+    assert policies["registration-exam-upserted-retry"]["dead-letter-routing-key"] == "registration.exam-upserted"

@@ -1,0 +1,5 @@
+"""``python -m services.operator`` is the command ``examflow``."""
+
+from services.operator.app import main
+
+main()

@@ -1,0 +1,25 @@
+"""The operators' command `examflow`: what waits and why, what is dead, and how to bring it back (wiring only)."""
+
+import sys
+
+import typer
+
+from services.operator import dead_letters, partners
+from services.operator.errors import OperatorError
+from services.operator.screen import refuse
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(partners.app, name="partner")
+
+
+def main() -> None:
+    """Run a command; what cannot be done is told in one sentence."""
+    try:
+        app()
+    except OperatorError as error:
+        refuse(str(error))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        refuse("Stopped; what was not yet done is where it was.")
+        sys.exit(130)

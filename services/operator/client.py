@@ -1,0 +1,62 @@
+"""Examflow's HTTP interface as the command uses it: what is refused becomes one sentence."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+
+from services.operator.errors import OperatorError
+from services.operator.settings import Settings
+
+
+class Client:
+    """Asks the gateway with the operator's token."""
+
+    def __init__(self, http: httpx.Client) -> None:
+        self._http = http
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        """The answer's JSON."""
+        return self._ask("GET", path, params={k: v for k, v in parameters.items() if v is not None})
+
+    def post(self, path: str, body: Any = None) -> Any:
+        """The answer's JSON."""
+        return self._ask("POST", path, json=body if body is not None else {})
+
+    def put(self, path: str, body: Any = None) -> Any:
+        """The answer's JSON."""
+        return self._ask("PUT", path, json=body if body is not None else {})
+
+    def delete(self, path: str) -> Any:
+        """The answer's JSON."""
+        return self._ask("DELETE", path)
+
+    def _ask(self, method: str, path: str, **options: Any) -> Any:
+        try:
+            answer = self._http.request(method, path, **options)
+        except httpx.HTTPError as error:
+            raise OperatorError(f"{self._http.base_url} does not answer ({error}); is EXAMFLOW_URL right?") from error
+        if answer.is_success:
+            return answer.json() if answer.content else None
+        raise OperatorError(_sentence(answer))
+
+
+def _sentence(answer: httpx.Response) -> str:
+    try:
+        problem = answer.json()
+        return f"{problem['message']} (HTTP {answer.status_code}, correlation id {problem['correlationId']})"
+    except (ValueError, KeyError, TypeError):
+        return f"{answer.request.url} answered with HTTP {answer.status_code}: is EXAMFLOW_URL the gateway's address?"
+
+
+@contextlib.contextmanager
+def connected(settings: Settings) -> Iterator[Client]:
+    """A client for one command."""
+    if settings.examflow_token is None:
+        raise OperatorError("EXAMFLOW_TOKEN is not set: it needs a bearer token with the scope ops.")
+    headers = {"Authorization": f"Bearer {settings.examflow_token.get_secret_value()}"}
+    with httpx.Client(
+        base_url=settings.examflow_url, headers=headers, timeout=settings.examflow_answer_seconds
+    ) as http:
+        yield Client(http)

@@ -1,0 +1,5 @@
+"""What the command cannot do, in one sentence each; no stack trace is shown."""
+
+
+class OperatorError(Exception):
+    """A command that cannot be done: what was wrong, where, and what to do."""

@@ -1,0 +1,40 @@
+"""Reading an event out of a message. What cannot be read is Hopeless, with the field named and never a value."""
+
+from email.message import Message
+
+from pydantic import ValidationError
+
+from services.registration_service.errors import Hopeless
+from shared.events import CONTENT_TYPE, DataT, Event
+
+
+def read_event(body: bytes, content_type: str | None, kind: type[Event[DataT]], largest: int) -> Event[DataT]:
+    """The event of this kind. `largest` is the greatest body in bytes; a message may leave out its content type."""
+    if len(body) > largest:
+        raise Hopeless(f"body: larger than {largest} bytes")
+    if content_type and _essence(content_type) != CONTENT_TYPE:
+        raise Hopeless(f"contentType: must be {CONTENT_TYPE}")
+    if b"\\u0000" in body:
+        raise Hopeless("body: must not hold a NUL character")
+    try:
+        event = kind.model_validate_json(body)
+    except ValidationError as error:
+        raise Hopeless(first_trouble(error)) from None
+    wanted = kind.model_fields["data"].annotation
+    if event.type != getattr(wanted, "event_type", None):
+        raise Hopeless("type: is not taken from this queue")
+    return event
+
+
+def first_trouble(error: ValidationError) -> str:
+    """The first field that does not fit, and why."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    where = ".".join(str(step) for step in first["loc"]) or "body"
+    return f"{where}: {first['msg']}"
+
+
+def _essence(content_type: str) -> str:
+    """The media type without its parameters (RFC 9110, 8.3.1)."""
+    header = Message()
+    header["Content-Type"] = content_type
+    return header.get_content_type()
