@@ -15,6 +15,7 @@ from services.registration_service.database import Database
 from services.registration_service.dead import DeadRows
 from services.registration_service.ops import api as ops_api
 from services.registration_service.ops import dead_letters_api
+from services.registration_service.ops.desk import Desk
 from services.registration_service.outbox import Outbox
 from services.registration_service.settings import Settings
 from services.registration_service.settling import Settling
@@ -33,7 +34,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     believed = settings.messages.believed
     settling = Settling(Copies(broker, settings.broker), DeadRows(database, believed), settings.messages)
     vouching = Vouching(orthanc, believed, settings.facility_zone)
-    consuming = Consuming(broker, database, subscribe(broker, database, vouching, settling))
+    consuming = Consuming(broker, database, lambda: subscribe(broker, database, vouching, settling))
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -57,5 +58,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.database = database
+    app.state.desk = Desk(database, orthanc, broker, settings)
     app.state.registrations = HttpRegistrations(database, orthanc, settings.event_wait_seconds)
     return app

@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registration_service import ledger, outbox
+from services.registration_service import ledger, operators_word, outbox
 from services.registration_service.ledger import State
 from services.registration_service.locks import lock_for_image
 from services.registration_service.models import Exam, Image, LedgerEntry
@@ -24,6 +24,8 @@ from shared.events import DicomStored, ImageRefused, ImageWaiting, Origin
 from shared.permission import ALL_EXAMS, Caller, may_see_exam
 
 log = structlog.get_logger()
+
+UNLINKED = "unlinked"
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ async def take_in(session: AsyncSession, data: DicomStored, happened: datetime) 
     if entry.state == State.REGISTERED:
         await second_context(session, entry, data.context.examen_id)
     else:
+        operators_word.forget_wish(entry)
         await _second_wish(session, entry, data)
         await decide(session, entry)
     log.info(
@@ -83,7 +86,8 @@ async def _meet(session: AsyncSession, entry: LedgerEntry, image: Image) -> None
         entry.series_instance_uid,
     )
     brought = [Origin.model_validate(origin) for origin in entry.origins]
-    if image.orthanc_id is None and same and any(_permitted(origin, exam) for origin in brought):
+    permitted = operators_word.assigned_by(entry) or any(_permitted(origin, exam) for origin in brought)
+    if image.orthanc_id is None and same and permitted:
         link_instance(session, image, entry, _actor(entry))
         await second_context(session, entry, entry.wanted_exam_id)
         return
@@ -102,17 +106,24 @@ async def second_context(session: AsyncSession, entry: LedgerEntry, exam_id: str
 
 
 async def _second_wish(session: AsyncSession, entry: LedgerEntry, data: DicomStored) -> None:
-    """Another exam named for an image that still waits: taken if it can be had now, else the first wish stays."""
-    wish = data.context.examen_id
+    """Another exam named for an image that still waits: taken if it can be had now, else the first wish stays.
+
+    An operator's word stays in any case.
+    """
+    wish, unlinked = data.context.examen_id, operators_word.unlinked_from(entry)
     if wish is None or wish == entry.wanted_exam_id:
         return
     exam = await session.get(Exam, wish)
-    if exam is not None and _permitted(data.origin, exam):
+    free = wish not in unlinked and not operators_word.assigned_by(entry)
+    if exam is not None and free and _permitted(data.origin, exam):
         entry.wanted_exam_id, entry.wanted_description = wish, data.context.description
         entry.origin = data.origin.model_dump(by_alias=True)
     elif wish != entry.conflict_exam_id:
         entry.conflict_exam_id = wish
-        _tell_refused(session, entry, wish, "exam-already-named", "the image waits for the exam that was named first")
+        code, reason = "exam-already-named", "the image waits for the exam that was named first"
+        if wish in unlinked:
+            code, reason = UNLINKED, "an operator took the image out of this exam"
+        _tell_refused(session, entry, wish, code, reason)
 
 
 async def _find_exam(session: AsyncSession, entry: LedgerEntry) -> Exam | NotNow:
@@ -120,23 +131,32 @@ async def _find_exam(session: AsyncSession, entry: LedgerEntry) -> Exam | NotNow
 
     Who named the exam must be allowed to write it; for an accession number, anyone who brought the image.
     """
+    found: Exam | NotNow | None
     if entry.wanted_exam_id:
-        exam, origins = await session.get(Exam, entry.wanted_exam_id), [entry.origin]
-        if exam is None:
+        found, origins = await session.get(Exam, entry.wanted_exam_id), [entry.origin]
+        if found is None:
             return NotNow(State.WAITING, "exam-unknown", f"exam {entry.wanted_exam_id} is not open yet")
-    elif entry.accession_number:
-        found = await _by_accession(session, entry.accession_number)
-        if isinstance(found, NotNow):
-            return found
-        exam, origins = found, entry.origins
     else:
-        return NotNow(State.WAITING, "no-exam-named", "no exam was named, and the image has no accession number")
-    if not any(_permitted(Origin.model_validate(origin), exam) for origin in origins if origin):
+        found, origins = await _by_accession(session, entry), entry.origins
+    if isinstance(found, NotNow) or operators_word.assigned_by(entry):
+        return found
+    if not any(_permitted(Origin.model_validate(origin), found) for origin in origins if origin):
         return NotNow(State.WAITING, "not-a-principal", "the uploader is not one of the exam's principals")
-    return exam
+    return found
 
 
-async def _by_accession(session: AsyncSession, number: str) -> Exam | NotNow:
+def unlinked_now() -> NotNow:
+    """Why an image waits that an operator took out of its exam."""
+    reason = "an operator took it out of the exam that it was registered under; it waits until one is named anew"
+    return NotNow(State.WAITING, UNLINKED, reason)
+
+
+async def _by_accession(session: AsyncSession, entry: LedgerEntry) -> Exam | NotNow:
+    number = entry.accession_number
+    if operators_word.unlinked_from(entry):
+        return unlinked_now()
+    if not number:
+        return NotNow(State.WAITING, "no-exam-named", "no exam was named, and the image has no accession number")
     exams = (await session.scalars(select(Exam).where(Exam.accession_number == number).limit(2))).all()
     if not exams:
         return NotNow(State.WAITING, "accession-unknown", f"no exam has the accession number {number} yet")
@@ -174,7 +194,7 @@ def _wanted(entry: LedgerEntry, exam: Exam) -> Registration:
 
 
 def _actor(entry: LedgerEntry) -> str:
-    return str(entry.origin.get("actor") or entry.origin.get("aet") or "unknown")
+    return operators_word.assigned_by(entry) or str(entry.origin.get("actor") or entry.origin.get("aet") or "unknown")
 
 
 def put(session: AsyncSession, entry: LedgerEntry, found: NotNow) -> None:
