@@ -34,11 +34,11 @@ class AlreadyRegistered(Problem):
     status, code, title = 409, "already-registered", "Already registered"
     en = (
         "The image is registered under exam {exam}, and nothing was changed; if that is wrong, move it: "
-        '"examflow images move {image} --exam {wanted}".'
+        '"examflow images move {image} --exam {wanted} --reason ...".'
     )
     fr = (
         "L'image est enregistrée sous l'examen {exam}, rien n'a été modifié ; si c'est une erreur, déplacez-la : "
-        "« examflow images move {image} --exam {wanted} »."
+        "« examflow images move {image} --exam {wanted} --reason ... »."
     )
 
 

@@ -36,8 +36,8 @@ async def read_status(desk: Desk) -> Status:
     if ledger is not None and depths is not None:
         _count_paused(ledger, depths)
     missing = None if ledger is None or unread is None else ledger.undecidedLate + unread
-    answers = {"postgresql": postgresql, "rabbitmq": rabbitmq, "orthanc": orthanc}
-    said = verdict_of(answers, ledger, depths, missing, desk.settings.status)
+    answers = {"PostgreSQL": postgresql, "RabbitMQ": rabbitmq, "Orthanc": orthanc}
+    said = verdict_of(answers, ledger, depths, missing, desk.settings)
     return Status(
         time=datetime.now(UTC),
         verdict=said.verdict,
@@ -65,7 +65,7 @@ async def _ask(what: str, question: Awaitable[T], seconds: float) -> tuple[T | N
         return None, f"no answer within {seconds:g} s"
     except Exception as error:  # noqa: BLE001  # a status must name any failure, and never fail itself
         log.warning("status.unanswered", what=what, kind=type(error).__name__, why=str(error)[:300])
-        return None, f"does not answer ({type(error).__name__})"
+        return None, "does not answer"
 
 
 async def _unread(desk: Desk) -> int:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from services.registration_service.ops.queues import WORK_QUEUES
-from services.registration_service.ops.schemas import Finding, LedgerCounts, Queue
-from services.registration_service.settings import StatusSettings
+from services.registration_service.ops.schemas import Finding, LedgerCounts, Queue, ReconcilerState
+from services.registration_service.settings import Settings
 from services.registration_service.settling import DEAD_QUEUE
 
 FINE = "Nothing is missing: every image in Orthanc is accounted for."
@@ -27,25 +27,27 @@ def verdict_of(
     ledger: LedgerCounts | None,
     queues: Sequence[Queue] | None,
     unaccounted: int | None,
-    settings: StatusSettings,
+    settings: Settings,
 ) -> Verdict:
     """An incomplete picture is never fine, and nothing that is found is left out of it."""
-    away = [f"{name}: {said}" for name, said in answers.items() if said != "ok"]
-    findings = [Finding(code="server-away", says=one) for one in away]
+    away = [name for name, said in answers.items() if said != "ok"]
+    findings = [Finding(code="server-away", says=f"{name}: {answers[name]}") for name in away]
     if ledger is not None:
         findings += _of_ledger(ledger, unaccounted, settings)
     if queues is not None:
         paused = {consumer.queue for consumer in ledger.paused} if ledger else set(WORK_QUEUES)
         findings += _of_queues(queues, paused)
     if away or unaccounted is None:
-        names = ", ".join(name for name, said in answers.items() if said != "ok") or "Orthanc's change feed"
+        names = ", ".join(away) or "Orthanc's change feed"
         return Verdict("cannot-tell", f"Cannot tell whether anything is missing: no answer from {names}.", findings)
     if findings:
         return Verdict("needs-a-person", f"Needs a person: {findings[0].says}", findings)
     return Verdict("fine", FINE, [])
 
 
-def _of_ledger(ledger: LedgerCounts, unaccounted: int | None, settings: StatusSettings) -> Iterator[Finding]:
+def _of_ledger(ledger: LedgerCounts, unaccounted: int | None, settings: Settings) -> Iterator[Finding]:
+    if _silent(ledger.reconciler, settings):
+        yield Finding(code="reconciler-silent", says="no full compare for too long: is the reconciler running?")
     if ledger.reconciler.alarm:
         says = "so many images are gone from Orthanc that nothing was marked deleted; is its storage mounted?"
         yield Finding(code="reconciler-alarm", says=says, command="examflow reconcile --full")
@@ -60,15 +62,22 @@ def _of_ledger(ledger: LedgerCounts, unaccounted: int | None, settings: StatusSe
         says = f"{_images(dead)} dead: the message about each failed for good"
         yield Finding(code="dead", says=says, command="examflow waiting list --state dead")
     if ledger.waitingLong:
-        hours = settings.waiting_seconds / 3600
+        hours = settings.status.waiting_seconds / 3600
         says = f"{_images(ledger.waitingLong)} waiting for longer than {hours:g} h"
         yield Finding(code="waiting-long", says=says, command="examflow waiting list")
     if ledger.refusedLately:
         says = f"{_images(ledger.refusedLately)} refused of late"
         yield Finding(code="refused", says=says, command="examflow waiting list --state refused")
     unsent = ledger.oldestAnnouncement
-    if unsent and unsent < datetime.now(UTC) - timedelta(seconds=settings.outbox_seconds):
+    if unsent and unsent < datetime.now(UTC) - timedelta(seconds=settings.status.outbox_seconds):
         yield Finding(code="outbox", says=f"{ledger.outbox} announcements to other systems cannot be sent")
+
+
+def _silent(state: ReconcilerState, settings: Settings) -> bool:
+    """It has never begun, or a compare is overdue by as long as there may be between two."""
+    every = settings.reconciler.compare_every_seconds
+    since = state.lastFullCompare or state.compareWanted
+    return since is None or since < datetime.now(UTC) - timedelta(seconds=2 * every)
 
 
 def _of_queues(queues: Sequence[Queue], paused: set[str]) -> Iterator[Finding]:
