@@ -11,7 +11,7 @@ somebody registers it by HTTP, or an event names another exam.
 
 from services.registration_service.models import LedgerEntry
 
-_ASSIGNED, _UNLINKED = "assigned", "unlinkedFrom"
+_ASSIGNED_BY, _UNLINKED = "assignedBy", "unlinkedFrom"
 
 
 def assign(entry: LedgerEntry, exam_id: str, operator: str) -> None:
@@ -19,19 +19,19 @@ def assign(entry: LedgerEntry, exam_id: str, operator: str) -> None:
     entry.wanted_exam_id = exam_id
     if entry.conflict_exam_id == exam_id:
         entry.conflict_exam_id = None
-    entry.attributes = {**entry.attributes, _ASSIGNED: {"examenID": exam_id, "by": operator}}
+    entry.attributes = {**entry.attributes, _ASSIGNED_BY: operator}
 
 
 def assigned_by(entry: LedgerEntry) -> str | None:
     """The operator who named the exam that the image is to have; None where somebody else did, or nobody."""
-    said = entry.attributes.get(_ASSIGNED)
-    return str(said["by"]) if said and said["examenID"] == entry.wanted_exam_id else None
+    operator: str | None = entry.attributes.get(_ASSIGNED_BY)
+    return operator
 
 
 def unlink(entry: LedgerEntry, exam_id: str) -> None:
     """The image does not belong to this exam."""
     entry.wanted_exam_id = None
-    kept = {name: fact for name, fact in entry.attributes.items() if name != _ASSIGNED}
+    kept = {name: fact for name, fact in entry.attributes.items() if name != _ASSIGNED_BY}
     entry.attributes = {**kept, _UNLINKED: sorted({*unlinked_from(entry), exam_id})}
 
 

@@ -152,6 +152,29 @@ async def test_unlinked_twice_neither_exam_comes_back(database: Database) -> Non
         await _waits(database, data)
 
 
+async def test_assigned_before_its_event_came_it_is_registered_by_that(database: Database) -> None:
+    exam, data = await _registered(database)
+    await _unlink(database, data.sop_instance_uid)
+    async with database.transaction() as session:
+        mine = LedgerEntry.orthanc_id == data.orthanc_instance_id
+        await session.execute(update(LedgerEntry).where(mine).values(event_at=None))
+    async with database.transaction() as session:
+        done = await assign.assign(session, data.sop_instance_uid, exam, "olivia", "it was right after all")
+    assert done.entry.state == "seen"
+    assert (await given.take(database, data)).state == "registered"
+
+
+async def test_what_http_said_about_it_is_kept_for_the_next_record(
+    database: Database, registrations: HttpRegistrations
+) -> None:
+    exam, data = await _registered(database)
+    await registrations.register(given.ALICE, given.asked(data, exam))
+    await _unlink(database, data.sop_instance_uid)
+    async with database.transaction() as session:
+        await assign.assign(session, data.sop_instance_uid, exam, "olivia", "again")
+    assert (await rows.record(database, data)).description == "by HTTP"
+
+
 async def test_http_registers_it_anew(database: Database, registrations: HttpRegistrations) -> None:
     exam, data = await _registered(database)
     await _unlink(database, data.sop_instance_uid)
