@@ -72,7 +72,8 @@ def registered(entry: LedgerEntry, image: Image | None, acts: Sequence[AuditEven
 def announced(entry: LedgerEntry, unsent: int) -> Hop:
     """Whether other systems were told."""
     if unsent:
-        return Hop(hop="announced", state="pending", at=None, says=f"{unsent} announcements are not sent yet")
+        what = "1 announcement is" if unsent == 1 else f"{unsent} announcements are"
+        return Hop(hop="announced", state="pending", at=None, says=f"{what} not sent yet")
     if entry.state in (State.SEEN, State.DEAD):
         return Hop(hop="announced", state="pending", at=None, says="there is nothing to announce yet")
     return Hop(hop="announced", state="done", at=None, says="all announcements were sent")
