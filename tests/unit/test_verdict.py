@@ -13,7 +13,7 @@ from tests.unit.settings import DATABASE, SHARED
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
-SETTINGS = Settings(**SHARED, database=DATABASE, internal_token="secret")
+SETTINGS = Settings.model_validate({**SHARED, "database": DATABASE, "internal_token": "secret"})
 WELL = {"PostgreSQL": "ok", "RabbitMQ": "ok", "Orthanc": "ok"}
 STATES = dict.fromkeys(("seen", "waiting", "registered", "refused", "dead", "deleted"), 0)
 RECONCILER = ReconcilerState(cursor=1, lastFullCompare=NOW, compareWanted=None, alarm=False)
