@@ -45,13 +45,13 @@ async def _age(desk: Desk, data: DicomStored, **values: Any) -> None:
 async def test_what_the_database_tells(desk: Desk) -> None:
     long_ago = func.now() - timedelta(hours=2)
     exam = given.name()
-    images = [given.image(exam=exam) for _ in range(3)] + [given.image(), given.image()]
+    images = [given.image(exam=exam) for _ in range(4)] + [given.image(), given.image(), given.image()]
     for data in images:
         await given.take(desk.database, data)
     await _age(desk, images[0], decided_at=long_ago)
     await _age(desk, images[1], decided_at=None, first_seen=long_ago)  # from before `decided_at` was kept
-    await _age(desk, images[4], state="seen", code=None, reason=None, first_seen=long_ago)
-    refused = [given.image(), given.image()]
+    await _age(desk, images[5], state="seen", code=None, reason=None, first_seen=long_ago)
+    refused = [given.image() for _ in range(3)]
     for data in refused:
         await given.take(desk.database, data)
         await _age(desk, data, state="refused", code="sop_uid_in_use", reason="another image")
@@ -60,15 +60,17 @@ async def test_what_the_database_tells(desk: Desk) -> None:
         await session.execute(insert(ReconcilerCursor).values(id=1, seq=10**9, last_full_compare=func.now()))
         session.add(PausedConsumer(queue=STORED, actor="olivia", reason="a bug"))
         session.add(OutboxMessage(event_id="1", routing_key="x", body="{}", written_at=long_ago))
-    found = (await read_status(desk)).ledger
+    status = await read_status(desk)
+    found = status.ledger
     assert found is not None
-    assert found.states == {"seen": 1, "waiting": 4, "registered": 0, "refused": 2, "dead": 0, "deleted": 0}
-    assert (found.waitingLong, found.refusedLately, found.undecidedLate) == (2, 1, 1)
+    assert status.unaccounted == 1
+    assert found.states == {"seen": 1, "waiting": 6, "registered": 0, "refused": 3, "dead": 0, "deleted": 0}
+    assert (found.waitingLong, found.refusedLately, found.undecidedLate) == (2, 2, 1)
     assert found.oldestUndecided is not None
     assert [(one.cause, one.count) for one in found.causes] == [
-        (f"exam-unknown:{exam}", 3),
-        ("sop_uid_in_use", 2),
-        ("no-exam-named", 1),
+        (f"exam-unknown:{exam}", 4),
+        ("sop_uid_in_use", 3),
+        ("no-exam-named", 2),
     ]
     assert found.causes[0].reason == f"exam {exam} is not open yet"
     assert found.outbox > 1

@@ -116,6 +116,12 @@ def test_with_a_server_away_nothing_is_fine_and_nothing_known_is_left_out() -> N
     ]
 
 
+def test_with_orthancs_changes_unread_nothing_is_fine() -> None:
+    found = said(missing=None)
+    assert (found.verdict, found.findings) == ("cannot-tell", [])
+    assert "Orthanc's change feed" in found.says
+
+
 def test_without_the_database_a_queue_may_well_be_paused() -> None:
     stopped = [Queue(queue=STORED, messages=5, consumers=0), Queue(queue=DEAD, messages=1, consumers=0)]
     found = verdict_of({**WELL, "PostgreSQL": "does not answer"}, None, stopped, None, SETTINGS)
