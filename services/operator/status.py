@@ -86,14 +86,12 @@ def _depth(queue: dict[str, Any]) -> str:
 
 
 def show_causes(causes: list[dict[str, Any]], *, more: bool) -> None:
-    """Images that are not registered, by what holds them; the last column is what --cause takes."""
-    rows = [(f"x {one['count']}", one["state"], _why(one), when(one["first"]), one["cause"] or "-") for one in causes]
-    say_rows(rows, ("images", "state", "why", "first", "cause"))
+    """Images that are not registered, by what holds them; `cause` is what --cause takes."""
+    rows = [(f"x {one['count']}", one["state"], when(one["first"]), one["cause"] or "-", _why(one)) for one in causes]
+    say_rows(rows, ("images", "state", "first", "cause", "why"))
     if more:
         say("... and more causes, with fewer images each")
 
 
 def _why(cause: dict[str, Any]) -> str:
-    why = str(cause["reason"] or "not decided yet")
-    about = cause["examenID"] or cause["accessionNumber"]
-    return why if about is None or about in why else f"{why} ({about})"
+    return str(cause["reason"] or "not decided yet")

@@ -124,7 +124,8 @@ def _brought(one: dict[str, Any]) -> str:
 
 
 def _why(one: dict[str, Any]) -> str:
-    why = [str(one["reason"] or "not decided yet")]
+    """In short: the causes above say it in full."""
+    why = [" ".join(filter(None, [one["code"] or "undecided", one["examenID"] or one["accessionNumber"]]))]
     if one["assignedBy"]:
         why.append(f"assigned by {one['assignedBy']}")
     if one["conflictExamenID"]:

@@ -99,10 +99,11 @@ async def test_who_brought_it(desk: Desk, says: str, origin: Origin) -> None:
     data = given.image(origin=origin)
     await given.take(desk.database, data)
     assert _hops(await read_timeline(desk, data.orthanc_instance_id))["received"].says == says
-    await given.take(desk.database, data.model_copy(update={"origin": Origin(kind="upload", actor="carol")}))
+    for second in (Origin(kind="upload-recovered"), Origin(kind="upload", actor="carol")):  # the first is nobody
+        await given.take(desk.database, data.model_copy(update={"origin": second}))
     again = _hops(await read_timeline(desk, data.orthanc_instance_id))
     assert again["received"].says == f"{says}, and equal bytes from 1 more"
-    assert again["event"].says == "dicom.stored consumed 2 times"
+    assert again["event"].says == "dicom.stored consumed 3 times"
 
 
 async def test_what_is_not_in_orthanc_any_more_is_said(desk: Desk) -> None:

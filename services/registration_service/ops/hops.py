@@ -14,7 +14,9 @@ _FAILED = (State.REFUSED, State.DEAD, State.DELETED)
 
 def received(entry: LedgerEntry) -> Hop:
     """Who brought it: the first one, and how many after."""
-    origins = entry.origins or ([entry.origin] if entry.origin else [])
+    told = entry.origins or ([entry.origin] if entry.origin else [])
+    # An event that the reconciler made good does not say who brought the image: that is nobody else.
+    origins = [origin for origin in told if origin.get("actor") or origin.get("kind") == "modality"] or told[:1]
     if not origins:
         says = "who brought it is told by its event"
         return Hop(hop="received", state="done", at=entry.first_seen, says=says)
