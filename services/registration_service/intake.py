@@ -1,6 +1,6 @@
 """What an image that arrived becomes: registered under its exam, waiting for it, or refused, each with its reason."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -10,29 +10,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.registration_service import ledger, outbox
 from services.registration_service.ledger import State
 from services.registration_service.locks import lock_for_image
+from services.registration_service.matching import Exams, NotNow, permitted
 from services.registration_service.models import Exam, Image, LedgerEntry
 from services.registration_service.registration import (
     UNKNOWN_MODALITY,
     Registration,
-    existing_image,
-    insert_image,
+    existing_images,
+    insert_images,
     link_instance,
     mark_registered,
     tell_registered,
 )
 from shared.events import DicomStored, ImageRefused, ImageWaiting, Origin
-from shared.permission import ALL_EXAMS, Caller, may_see_exam
 
 log = structlog.get_logger()
 
-
-@dataclass(frozen=True)
-class NotNow:
-    """Why an image is not registered: a code for programs, a sentence for people."""
-
-    state: State
-    code: str
-    reason: str
+AT_ONCE = 500  # images in one statement
 
 
 async def take_in(session: AsyncSession, data: DicomStored, happened: datetime) -> LedgerEntry:
@@ -55,19 +48,32 @@ async def take_in(session: AsyncSession, data: DicomStored, happened: datetime) 
     return entry
 
 
-async def decide(session: AsyncSession, entry: LedgerEntry) -> None:
-    """Register the image, or say why not. The caller holds the locks of its exam and of its ledger row."""
-    image = await existing_image(session, entry.sop_instance_uid)
-    if image is None:
-        found = await _find_exam(session, entry)
+async def decide(session: AsyncSession, *entries: LedgerEntry) -> None:
+    """Register each image, or say why not. The caller holds the locks of their exams and of their ledger rows."""
+    for begin in range(0, len(entries), AT_ONCE):
+        await _decide_some(session, entries[begin : begin + AT_ONCE])
+
+
+async def _decide_some(session: AsyncSession, entries: Sequence[LedgerEntry]) -> None:
+    """A few statements, however many images: an exam may open on thousands that wait for it."""
+    recorded = await existing_images(session, entries)
+    exams = await Exams.of(session, entries)
+    matched: list[tuple[LedgerEntry, Exam]] = []
+    for entry in entries:
+        if entry.sop_instance_uid in recorded:
+            continue
+        found = exams.match(entry)
         if isinstance(found, NotNow):
             put(session, entry, found)
-            return
-        if await insert_image(session, _wanted(entry, found), entry):
-            return
-        image = await existing_image(session, entry.sop_instance_uid)
-        assert image is not None, "a record that stood in the way is there"
-    await _meet(session, entry, image)
+        else:
+            matched.append((entry, found))
+    made = await insert_images(session, [(_wanted(entry, exam), entry) for entry, exam in matched])
+    met = [entry for entry in entries if entry.sop_instance_uid in recorded]
+    met += [entry for entry, _ in matched if entry.orthanc_id not in made]
+    if met:
+        recorded = await existing_images(session, met)
+    for entry in met:
+        await _meet(session, entry, recorded[entry.sop_instance_uid])
 
 
 async def _meet(session: AsyncSession, entry: LedgerEntry, image: Image) -> None:
@@ -83,7 +89,7 @@ async def _meet(session: AsyncSession, entry: LedgerEntry, image: Image) -> None
         entry.series_instance_uid,
     )
     brought = [Origin.model_validate(origin) for origin in entry.origins]
-    if image.orthanc_id is None and same and any(_permitted(origin, exam) for origin in brought):
+    if image.orthanc_id is None and same and any(permitted(origin, exam) for origin in brought):
         link_instance(session, image, entry, _actor(entry))
         await second_context(session, entry, entry.wanted_exam_id)
         return
@@ -107,55 +113,12 @@ async def _second_wish(session: AsyncSession, entry: LedgerEntry, data: DicomSto
     if wish is None or wish == entry.wanted_exam_id:
         return
     exam = await session.get(Exam, wish)
-    if exam is not None and _permitted(data.origin, exam):
+    if exam is not None and permitted(data.origin, exam):
         entry.wanted_exam_id, entry.wanted_description = wish, data.context.description
         entry.origin = data.origin.model_dump(by_alias=True)
     elif wish != entry.conflict_exam_id:
         entry.conflict_exam_id = wish
         _tell_refused(session, entry, wish, "exam-already-named", "the image waits for the exam that was named first")
-
-
-async def _find_exam(session: AsyncSession, entry: LedgerEntry) -> Exam | NotNow:
-    """The exam that was named, else the only one with the image's accession number.
-
-    Who named the exam must be allowed to write it; for an accession number, anyone who brought the image.
-    """
-    if entry.wanted_exam_id:
-        exam, origins = await session.get(Exam, entry.wanted_exam_id), [entry.origin]
-        if exam is None:
-            return NotNow(State.WAITING, "exam-unknown", f"exam {entry.wanted_exam_id} is not open yet")
-    elif entry.accession_number:
-        found = await _by_accession(session, entry.accession_number)
-        if isinstance(found, NotNow):
-            return found
-        exam, origins = found, entry.origins
-    else:
-        return NotNow(State.WAITING, "no-exam-named", "no exam was named, and the image has no accession number")
-    if not any(_permitted(Origin.model_validate(origin), exam) for origin in origins if origin):
-        return NotNow(State.WAITING, "not-a-principal", "the uploader is not one of the exam's principals")
-    return exam
-
-
-async def _by_accession(session: AsyncSession, number: str) -> Exam | NotNow:
-    exams = (await session.scalars(select(Exam).where(Exam.accession_number == number).limit(2))).all()
-    if not exams:
-        return NotNow(State.WAITING, "accession-unknown", f"no exam has the accession number {number} yet")
-    if len(exams) > 1:
-        reason = f"several exams have the accession number {number}"
-        return NotNow(State.WAITING, "accession-ambiguous", reason)
-    return exams[0]
-
-
-def _permitted(origin: Origin, exam: Exam) -> bool:
-    """An uploader must be allowed to write the exam; modalities and partners are trusted to name the right one.
-
-    So is an upload of which nobody knows any more who sent it: it came through the gate, and only its accession number
-    can still say where it belongs.
-    """
-    if origin.kind in ("modality", "partner") or (origin.kind == "upload-recovered" and origin.actor is None):
-        return True
-    scopes = frozenset({ALL_EXAMS}) if origin.all_exams else frozenset[str]()
-    return may_see_exam(Caller(origin.actor or "", scopes, tuple(origin.groups)), exam.principals)
 
 
 def _wanted(entry: LedgerEntry, exam: Exam) -> Registration:

@@ -17,7 +17,15 @@ COLUMNS = """
     SELECT column_name, data_type, character_maximum_length, is_nullable FROM information_schema.columns
     WHERE table_name = 'images_medicales' ORDER BY ordinal_position
 """
-OURS = ["audit_events", "examens_medicaux", "images_medicales", "intake_ledger", "outbox", "reconciler_cursor"]
+OURS = [
+    "audit_events",
+    "examens_medicaux",
+    "images_medicales",
+    "intake_ledger",
+    "outbox",
+    "paused_consumers",
+    "reconciler_cursor",
+]
 
 
 @pytest.fixture
@@ -61,5 +69,9 @@ def test_image_records_have_exactly_the_columns_of_the_contract(system: System, 
 @pytest.mark.parametrize("table", OURS)
 def test_the_services_role_has_what_it_needs_and_no_more(system: System, tables: str, table: str) -> None:
     [(grants,)] = scratch.ask(system, tables, GRANTS, table=table)
-    fewer = {"audit_events": "INSERT SELECT", "reconciler_cursor": "INSERT SELECT UPDATE"}
+    fewer = {
+        "audit_events": "INSERT SELECT",
+        "paused_consumers": "DELETE INSERT SELECT",
+        "reconciler_cursor": "INSERT SELECT UPDATE",
+    }
     assert grants == fewer.get(table, "DELETE INSERT SELECT UPDATE")
