@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 
 from services.registration_service import api, internal_api
+from services.registration_service.bindings import Bindings
 from services.registration_service.by_http import HttpRegistrations
 from services.registration_service.consumers import subscribe
 from services.registration_service.consuming import Consuming
@@ -44,16 +45,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             sending.cancel()
             pausing.cancel()
 
+    checks = {"orthanc": orthanc.answers, "postgresql": database.answers, "rabbitmq": consuming.answers}
+    if settings.management_url:
+        checks["bindings"] = Bindings(settings.broker, settings.management_url).answers
     app = create_service(
         "registration",
         settings,
         lifespan=lifespan,
         routers=[api.router, internal_api.router, dead_letters_api.router, ops_api.router],
-        checks={
-            "orthanc": orthanc.answers,
-            "postgresql": database.answers,
-            "rabbitmq": consuming.answers,
-        },
+        checks=checks,
     )
     app.state.settings = settings
     app.state.database = database

@@ -63,6 +63,9 @@ class Settings(ServiceSettings):
 
     database: DatabaseSettings
     internal_token: SecretStr = Field(description="what the preview service shows to ask about rights")
+    management_url: str | None = Field(
+        None, description="RabbitMQ's HTTP interface, without credentials; where it is not given, bindings go unwatched"
+    )
     event_wait_seconds: float = Field(2.0, description="how long HTTP waits for an instance's event to arrive")
     url_hosts: list[str] = Field([], description="https hosts that an image's url may name")
     consumers_pause_seconds: float = Field(1.0, description="between looks at which consumers are paused")
