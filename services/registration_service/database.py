@@ -3,11 +3,11 @@
 import contextlib
 from collections.abc import AsyncIterator
 
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
+from services.registration_service.schema_version import check_schema
 from services.registration_service.settings import DatabaseSettings
 from shared.errors import DatabaseAway
 
@@ -51,9 +51,9 @@ class Database:
             raise
 
     async def answers(self) -> None:
-        """Readiness: a round trip that finds the tables."""
+        """Readiness: a round trip that finds the tables of this code."""
         async with self._engine.connect() as connection:
-            await connection.execute(text("SELECT 1 FROM intake_ledger LIMIT 1"))
+            await check_schema(connection)
 
     async def aclose(self) -> None:
         """Close the connections."""
