@@ -36,6 +36,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     vouching = Vouching(orthanc, believed, settings.facility_zone)
     consuming = Consuming(broker, database, subscribe(broker, database, vouching, settling))
 
+    bindings = Bindings(settings.broker, settings.management_url) if settings.management_url else None
+
+    async def fed() -> None:
+        await consuming.answers()
+        if bindings:
+            await bindings.answers()
+
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with contextlib.aclosing(orthanc), contextlib.aclosing(database), running(broker):
@@ -45,15 +52,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             sending.cancel()
             pausing.cancel()
 
-    checks = {"orthanc": orthanc.answers, "postgresql": database.answers, "rabbitmq": consuming.answers}
-    if settings.management_url:
-        checks["bindings"] = Bindings(settings.broker, settings.management_url).answers
     app = create_service(
         "registration",
         settings,
         lifespan=lifespan,
         routers=[api.router, internal_api.router, dead_letters_api.router, ops_api.router],
-        checks=checks,
+        checks={"orthanc": orthanc.answers, "postgresql": database.answers, "rabbitmq": fed},
     )
     app.state.settings = settings
     app.state.database = database
