@@ -11,7 +11,7 @@ from deploy.local.system import System
 from tests.chaos.facts import Entry, Message, Record, Stored
 from tests.integration import scratch
 
-WORK, RETRY, DEAD = "registration.dicom-stored", "registration.retry", "registration.dead"
+OURS, DEAD = "registration.", "registration.dead"
 TOLD, ANNOUNCED = "lab.told", "lab.announced"  # copies of what the services say
 TAPS = {TOLD: ["dicom.stored"], ANNOUNCED: ["image.registered", "image.waiting", "image.refused", "image.moved"]}
 READERS = 4

@@ -153,7 +153,7 @@ def test_a_decision_that_was_never_announced_is_untold() -> None:
 
 def test_a_system_that_does_not_come_to_rest_fails() -> None:
     with pytest.raises(AssertionError, match="not done in time"):
-        _draw(undone={"registration.retry": 1}).must_hold()
+        _draw(undone={"registration.dicom-stored.retry-1": 1}).must_hold()
 
 
 def test_what_the_row_itself_took_away_is_listed_as_deleted() -> None:
