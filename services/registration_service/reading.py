@@ -28,7 +28,7 @@ def read_event(body: bytes, content_type: str | None, kind: type[Event[DataT]], 
 def check_way(routing_key: str | None, queue: str, kind: type[Event[DataT]]) -> None:
     """An event comes by its own type, a copy straight into its queue; whatever came otherwise was smuggled.
 
-    RabbitMQ 3 checks a publisher's right to the routing key, but not to those in the headers CC and BCC.
+    RabbitMQ 3.10 checks a publisher's right to the routing key, but not to those in the headers CC and BCC.
     """
     if routing_key not in (queue, _type_of(kind)):
         raise Hopeless("routing key: is not the type that this queue takes")
