@@ -143,7 +143,10 @@ def _properties() -> Json:
         "content_type": {"const": CONTENT_TYPE, "description": "another one makes the event a dead letter"},
         "delivery_mode": {"const": 2, "description": "persistent: else a restart of the broker loses it"},
         "message_id": {**text, "description": "the event's `id`: by it a dead letter is found again"},
-        "user_id": {**text, "description": "the partner's user; the broker refuses another. It is the event's actor"},
+        "user_id": {
+            **text,
+            "description": "the partner's user; the broker refuses another. Without it the actor is unknown",
+        },
         "correlation_id": {**text, "description": "the event's `correlationid`"},
         "type": {**text, "description": "the event's `type`"},
     }
