@@ -103,7 +103,7 @@ async def test_the_list_says_who_there_is_and_what_waits(running: Running, admin
 
 
 async def test_removing_refuses_while_messages_lie_there(running: Running, admin: AbstractChannel) -> None:
-    with partner(running.env) as made:
+    with partner(running.env, "--listen", "image.moved") as made:
         await _announce(admin)
         done = examflow(running.env, "partner", "remove", made.name)
         assert (done.returncode, done.stdout) == (1, "")

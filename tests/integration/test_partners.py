@@ -126,7 +126,7 @@ async def test_it_binds_its_own_to_what_registration_announces(
         while (await take(queue)).body != b"heard":
             pass
         await queue.unbind(EXCHANGE, key)
-        await exchange.publish(aio_pika.Message(b"unheard"), key)
+        await exchange.publish(aio_pika.Message(b"unheard"), key, mandatory=False)
         while message := await queue.get(fail=False, no_ack=True):
             assert message.body != b"unheard"
 
