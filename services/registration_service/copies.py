@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -56,7 +57,7 @@ class Copies:
                     queue=to,
                     mandatory=True,
                     persist=True,
-                    headers={**message.headers, **self._headers(message, queue, reason, attempt)},
+                    headers=_kept(message.headers) | self._headers(message, queue, reason, attempt),
                     content_type=message.content_type,
                     message_id=message.message_id,
                     correlation_id=message.correlation_id,
@@ -78,3 +79,8 @@ class Copies:
             "x-queue": queue,
             "x-publisher": told.publisher,
         }
+
+
+def _kept(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """A sender's headers without those by which RabbitMQ delivers to further queues, here in our name."""
+    return {name: value for name, value in headers.items() if name not in ("CC", "BCC")}

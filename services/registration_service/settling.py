@@ -19,7 +19,7 @@ from prometheus_client import Counter
 from services.registration_service.copies import Copies
 from services.registration_service.dead import DeadRows
 from services.registration_service.errors import Hopeless, NotYet
-from services.registration_service.reading import read_event
+from services.registration_service.reading import check_way, read_event
 from services.registration_service.settings import MessageSettings
 from shared.correlation import correlation_id
 from shared.errors import DependencyAway
@@ -60,6 +60,7 @@ class Settling:
         outcome = "done"
         publisher = self._copies.told(message).publisher
         try:
+            check_way(message.raw_message.routing_key, queue, kind)
             event = read_event(message.body, message.content_type, kind, self._settings.largest_bytes)
             correlation_id.set(event.correlationid)
             await self._hold(lambda: work(event, publisher))
