@@ -62,6 +62,6 @@ def small(images: int = 40) -> Scale:
             "EXAMFLOW_RECONCILER__REPUBLISH_SECONDS": "[3]",
             "EXAMFLOW_RECONCILER__CHANGES_PAUSE_SECONDS": "0.3",
             "EXAMFLOW_RECONCILER__PUBLISH_PAUSE_SECONDS": "0.3",
-            "EXAMFLOW_RETRY_SECONDS": "[1, 2, 3]",
+            "EXAMFLOW_MESSAGES__RETRY_SECONDS": "[1, 2, 3]",
         },
     )

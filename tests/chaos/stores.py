@@ -11,7 +11,7 @@ from deploy.local.system import System
 from tests.chaos.facts import Entry, Message, Record, Stored
 from tests.integration import scratch
 
-WORK, RETRY, DEAD = "registration.dicom-stored", "registration.retry", "registration.dead"
+OURS, DEAD = "registration.", "registration.dead"
 TOLD, ANNOUNCED = "lab.told", "lab.announced"  # copies of what the services say
 TAPS = {TOLD: ["dicom.stored"], ANNOUNCED: ["image.registered", "image.waiting", "image.refused", "image.moved"]}
 READERS = 4
@@ -140,6 +140,10 @@ class Queues:
         """Messages of each queue, in the hand of a consumer or not."""
         found = self.http.get("/queues/%2F").raise_for_status().json()
         return {queue["name"]: queue.get("messages", 0) for queue in found}
+
+    def undone(self) -> dict[str, int]:
+        """What lies in the queues that registration works on, its retries too."""
+        return {n: depth for n, depth in self.depths().items() if depth and n.startswith(OURS) and n != DEAD}
 
     def empty(self) -> None:
         for queue in self.depths():
