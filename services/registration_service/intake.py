@@ -15,6 +15,8 @@ from services.registration_service.models import Exam, Image, LedgerEntry
 from services.registration_service.registration import (
     UNKNOWN_MODALITY,
     Registration,
+    describe,
+    existing_image,
     existing_images,
     insert_images,
     link_instance,
@@ -33,7 +35,7 @@ async def take_in(session: AsyncSession, data: DicomStored, happened: datetime) 
     await lock_for_image(session, data.context.examen_id, data.accession_number)
     entry = await ledger.note_stored(session, data, happened)
     if entry.state == State.REGISTERED:
-        await second_context(session, entry, data.context.examen_id)
+        await told_again(session, entry, data)
     else:
         await _second_wish(session, entry, data)
         await decide(session, entry)
@@ -95,6 +97,22 @@ async def _meet(session: AsyncSession, entry: LedgerEntry, image: Image) -> None
         return
     refusal = NotNow(State.REFUSED, "sop_uid_in_use", "another image is registered under this SOP Instance UID")
     put(session, entry, refusal)
+
+
+async def told_again(session: AsyncSession, entry: LedgerEntry, data: DicomStored) -> None:
+    """Another event of a registered image: another exam is refused; the first description for its own is taken.
+
+    An image may be registered before its upload's context comes: by accession number, with nobody to describe it.
+    """
+    await second_context(session, entry, data.context.examen_id)
+    if entry.registered_by != "event" or not data.context.description:
+        return
+    image = await existing_image(session, entry.sop_instance_uid)
+    if image is None or image.orthanc_id != entry.orthanc_id or image.description:
+        return
+    exam = await session.get_one(Exam, image.exam_id)
+    if data.context.examen_id in (None, exam.exam_id) and permitted(data.origin, exam):
+        describe(session, image, data.context.description, data.origin.actor or "unknown")
 
 
 async def second_context(session: AsyncSession, entry: LedgerEntry, exam_id: str | None) -> None:

@@ -111,6 +111,13 @@ def fill_in(session: AsyncSession, image: Image, wanted: Registration, entry: Le
     _audit(session, image, wanted.actor, "filled-in")
 
 
+def describe(session: AsyncSession, image: Image, description: str, actor: str) -> None:
+    """What the first upload that names its exam adds to a record that was made without it."""
+    image.description = description
+    tell_registered(session, image, created=False)
+    _audit(session, image, actor, "filled-in")
+
+
 def link_instance(session: AsyncSession, image: Image, entry: LedgerEntry, actor: str) -> None:
     """Give a record that HTTP made before its file arrived the instance it was waiting for."""
     image.orthanc_id = entry.orthanc_id

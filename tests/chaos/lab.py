@@ -23,7 +23,7 @@ from tests.chaos.halves import Framing, Halves
 from tests.chaos.images import Image
 from tests.chaos.scale import Scale
 from tests.chaos.setup import Setup
-from tests.chaos.stores import ANNOUNCED, DEAD, OURS, TOLD
+from tests.chaos.stores import ANNOUNCED, DEAD, TOLD
 from tests.integration import given
 
 
@@ -193,8 +193,4 @@ class Lab:
 
     def undone(self) -> dict[str, int]:
         """What is still to be done, by name; nothing once the system is at rest."""
-        found = self.tables.undone(self.orthanc.newest_change())
-        depths = self.queues.depths()
-        return found | {
-            queue: depth for queue, depth in depths.items() if depth and queue.startswith(OURS) and queue != DEAD
-        }
+        return self.tables.undone(self.orthanc.newest_change()) | self.queues.undone()

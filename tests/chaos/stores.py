@@ -141,6 +141,10 @@ class Queues:
         found = self.http.get("/queues/%2F").raise_for_status().json()
         return {queue["name"]: queue.get("messages", 0) for queue in found}
 
+    def undone(self) -> dict[str, int]:
+        """What lies in the queues that registration works on, its retries too."""
+        return {n: depth for n, depth in self.depths().items() if depth and n.startswith(OURS) and n != DEAD}
+
     def empty(self) -> None:
         for queue in self.depths():
             self.http.delete(f"/queues/%2F/{queue}/contents").raise_for_status()
