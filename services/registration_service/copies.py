@@ -26,8 +26,7 @@ _OURS = ("x-attempt", "x-reason", "x-fingerprint", "x-first", "x-last", "x-queue
 
 @dataclass(frozen=True)
 class Told:
-    """What is known of a message: who published it first, and by which routing key; the attempt that this is; the
-    time of the first failure.
+    """What is known of a message: who published it first, and by which key, which attempt this is, the first failure.
 
     `ours` are the headers of a copy of ours, none where it is not one.
     """
@@ -54,7 +53,7 @@ class Copies:
         attempt = 1
         with contextlib.suppress(ValueError, TypeError):
             attempt = max(1, int(str(ours.get("x-attempt", 1))))
-        first, key = ours.get("x-first"), ours.get("x-routing-key", _first_key(message))
+        first, key = ours.get("x-first"), ours.get("x-routing-key", message.routing_key)
         return Told(
             publisher=str(ours.get("x-publisher", user)),
             routing_key=key if isinstance(key, str) else None,
@@ -89,14 +88,16 @@ class Copies:
         }
         await self._publish(to, message, own, wait)
 
-    async def send_anew(self, queue: str, message: AbstractIncomingMessage, first: str | None) -> None:
+    async def send_anew(
+        self, queue: str, message: AbstractIncomingMessage, routing_key: str | None, first: str | None
+    ) -> None:
         """A dead letter back into its work queue, with all its attempts before it; raise BrokerAway or return.
 
-        `first` is when it first failed: it stays known if it fails again.
+        By which routing key it once came, and when it first failed, stay known if it fails again.
         """
-        told = self.told(message)
-        own = {"x-attempt": 1, "x-publisher": told.publisher, "x-routing-key": told.routing_key}
-        await self._publish(queue, message, own | ({"x-first": first} if first else {}), None)
+        kept = {"x-routing-key": routing_key, "x-first": first}
+        own = {"x-attempt": 1, "x-publisher": self.told(message).publisher}
+        await self._publish(queue, message, own | {name: value for name, value in kept.items() if value}, None)
 
     async def _publish(
         self, to: str, message: AbstractIncomingMessage, own: dict[str, Any], wait: float | None
@@ -123,15 +124,6 @@ class Copies:
 def fingerprint(queue: str, reason: str) -> str:
     """Equal troubles of one queue have an equal one: dead letters are grouped by it."""
     return hashlib.sha256(f"{queue}|{reason}".encode()).hexdigest()[:16]
-
-
-def _first_key(message: AbstractIncomingMessage) -> Any:
-    """The routing key that a message was published with: one that the broker dead-lettered has another one now."""
-    deaths: Any = message.headers.get("x-death")
-    try:
-        return deaths[0]["routing-keys"][0]
-    except (TypeError, LookupError):
-        return message.routing_key
 
 
 def _of_the_sender(headers: Mapping[str, Any]) -> dict[str, Any]:

@@ -53,7 +53,7 @@ async def _dead_image(desk: Desk) -> DicomStored:
 async def test_a_replayed_letter_goes_to_its_work_queue_as_if_for_the_first_time(desk: Desk) -> None:
     data = given.image(exam="EX-4711")
     event = given.event(data)
-    message_id = await desk.bury(event, headers={"x-of-the-sender": "kept"})
+    message_id = await desk.bury(event, headers={"x-of-the-sender": "kept", "x-routing-key": "dicom.stored"})
     one = await desk.only()
     done = await desk.replay.replay(choice(one), "olga")
     assert (done.done, done.refused, done.batch.unknown, done.batch.more) == ([one.id], {}, [], False)
@@ -62,7 +62,13 @@ async def test_a_replayed_letter_goes_to_its_work_queue_as_if_for_the_first_time
     assert copy.message_id == message_id
     assert copy.body == event.model_dump_json(by_alias=True).encode()
     own = {name: value for name, value in copy.headers.items() if name != "x-delivery-count"}
-    assert own == {"x-attempt": 1, "x-publisher": "upload", "x-first": WHEN.isoformat(), "x-of-the-sender": "kept"}
+    assert own == {
+        "x-attempt": 1,
+        "x-publisher": "upload",
+        "x-routing-key": "dicom.stored",
+        "x-first": WHEN.isoformat(),
+        "x-of-the-sender": "kept",
+    }
     assert (copy.user_id, copy.delivery_mode, copy.content_type) == ("admin", 2, "application/cloudevents+json")
     assert await desk.work.get(fail=False) is None
     audited = await rows.audited(desk.database, subject=data.sop_instance_uid)
@@ -178,6 +184,7 @@ async def test_what_the_broker_itself_dead_lettered_is_replayed(desk: Desk) -> N
     await desk.replay.replay(ALL, "olga")
     copy = await take(desk.work)
     assert (copy.headers["x-publisher"], copy.headers["x-attempt"]) == ("upload", 1)
+    assert copy.headers["x-routing-key"] == desk.work.name  # by which it came, not by which it died
     assert "x-death" not in copy.headers  # else its next letter would tell of this death
 
 

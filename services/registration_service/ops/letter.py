@@ -24,7 +24,8 @@ class Letter:
     """One dead letter. `id` stays the same as long as it lies there; `queue` is empty where nobody knows it.
 
     `cause` is equal for equal troubles. `subject` is the event's; `sop_instance_uid` and `exam_id` are what its data
-    names. None stands for what is missing, and for what might be free text.
+    names; `routing_key` is the one that it was published with. None stands for what is missing, and for what might be
+    free text.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Letter:
     correlation_id: str | None
     sop_instance_uid: str | None
     exam_id: str | None
+    routing_key: str | None
     size: int
 
     @property
@@ -74,6 +76,7 @@ def read_letter(message: AbstractIncomingMessage, told: Told) -> Letter:
         correlation_id=token(event.get("correlationid")) or token(message.correlation_id),
         sop_instance_uid=token(data.get("sopInstanceUID")),
         exam_id=_exam(data),
+        routing_key=token(told.ours.get("x-routing-key", _first_key(death))),
         size=len(message.body),
     )
 
@@ -103,7 +106,12 @@ def _death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
     newest = deaths[0] if isinstance(deaths, list) and deaths else None
     if not isinstance(newest, dict):
         return {}
-    return {name: newest.get(name) for name in ("queue", "reason", "time", "count")}
+    return {name: newest.get(name) for name in ("queue", "reason", "time", "count", "routing-keys")}
+
+
+def _first_key(death: Mapping[str, Any]) -> object:
+    keys = death.get("routing-keys")
+    return keys[0] if isinstance(keys, list) and keys else None
 
 
 def _event(body: bytes) -> dict[str, Any]:

@@ -19,7 +19,16 @@ _OTHERS = "otherFields"  # how many more there are: their names may hold anythin
 
 Known = dict[str, "Known | None"]
 _HIDDEN = {"description", "patientID"}
-_HEADERS = ("x-attempt", "x-fingerprint", "x-first", "x-last", "x-queue", "x-publisher", "x-delivery-count")
+_HEADERS = (
+    "x-attempt",
+    "x-fingerprint",
+    "x-first",
+    "x-last",
+    "x-queue",
+    "x-publisher",
+    "x-routing-key",
+    "x-delivery-count",
+)
 _DEATH = ("queue", "reason", "count", "time", "exchange", "routing-keys")
 
 

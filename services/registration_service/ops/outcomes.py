@@ -1,6 +1,7 @@
 """What one event does, and what came of it in words."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -32,6 +33,7 @@ class Stored:
     event: Event[DicomStored]
     publisher: str
     data: DicomStored
+    happened: datetime
 
     @property
     def key(self) -> str:
@@ -42,7 +44,7 @@ class Stored:
         """The consumer's work, and what came of it."""
         before = await ledger.find(session, self.data.orthanc_instance_id)
         was, wish = before.state if before else None, self.data.context.examen_id
-        entry = await take_in(session, self.data, self.event.time)
+        entry = await take_in(session, self.data, self.happened)
         if entry.state != State.REGISTERED:
             result: Result = "refuse" if entry.state == State.REFUSED else "wait"
             return Outcome(result, entry.code or "", entry.reason or "")

@@ -108,7 +108,7 @@ class Replay:
     def _said(self, held: Held) -> Said:
         message = held.message
         publisher = self._copies.told(message).publisher
-        return Said(held.letter.queue, message.body, message.content_type, publisher)
+        return Said(held.letter.queue, message.body, message.content_type, publisher, held.letter.routing_key)
 
     async def _send(self, reading: Reading, held: Held, give_up: float) -> bool | None:
         """Whether it was confirmed and taken out; None where there was no time for it."""
@@ -117,7 +117,7 @@ class Replay:
             if time.monotonic() > give_up:
                 return None
             try:
-                await self._copies.send_anew(held.letter.queue, held.message, first)
+                await self._copies.send_anew(held.letter.queue, held.message, held.letter.routing_key, first)
                 await reading.remove(held.message)
             except BrokerAway:
                 return False

@@ -18,10 +18,10 @@ from services.registration_service.consumers import EXAM_QUEUE, STORED_QUEUE
 from services.registration_service.database import Database, means_away
 from services.registration_service.errors import Hopeless, NotYet
 from services.registration_service.ops.outcomes import Outcome, Step, Stored, Upserted
-from services.registration_service.reading import read_event
+from services.registration_service.reading import check_way, read_event
 from services.registration_service.settings import DeadLetterSettings
 from services.registration_service.vouching import Vouching
-from shared.events import DicomStored, Event, ExamUpserted
+from shared.events import DataT, DicomStored, Event, ExamUpserted
 
 # Shorter than PostgreSQL takes to look for a deadlock (1 s): where they meet, a trial gives way to a registration.
 _GIVE_WAY = text("SET LOCAL lock_timeout = '500ms'")
@@ -31,12 +31,13 @@ _FIELD = re.compile(r"([A-Za-z0-9_.]+): ")
 
 @dataclass(frozen=True)
 class Said:
-    """A message of a work queue, as a consumer would get it."""
+    """A message of a work queue, as a consumer would get it. No routing key: the one of its type."""
 
     queue: str
     body: bytes
     content_type: str | None
     publisher: str
+    routing_key: str | None = None
 
 
 class _Undo(Exception):
@@ -74,12 +75,15 @@ class Trial:
 
     def _read(self, said: Said) -> Step:
         if said.queue == STORED_QUEUE:
-            stored = read_event(said.body, said.content_type, Event[DicomStored], self._longest)
-            return Stored(stored, said.publisher, stored.data)
+            stored = self._event(said, Event[DicomStored])
+            return Stored(stored, said.publisher, stored.data, stored.time)
         if said.queue == EXAM_QUEUE:
-            exam = read_event(said.body, said.content_type, Event[ExamUpserted], self._longest)
-            return Upserted(exam, said.publisher)
+            return Upserted(self._event(said, Event[ExamUpserted]), said.publisher)
         raise Hopeless("its work queue is not known")
+
+    def _event(self, said: Said, kind: type[Event[DataT]]) -> Event[DataT]:
+        check_way(said.routing_key or said.queue, said.queue, kind)
+        return read_event(said.body, said.content_type, kind, self._longest)
 
     async def _try(self, chunk: Sequence[Numbered]) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
@@ -100,7 +104,8 @@ class Trial:
     async def _believe(self, step: Step) -> Step:
         if isinstance(step, Upserted):
             return step
-        return replace(step, data=await self._vouching.believe(step.event, step.publisher))
+        data, happened = await self._vouching.believe(step.event, step.publisher)
+        return replace(step, data=data, happened=happened)
 
 
 async def _attempt(session: AsyncSession, step: Step) -> Outcome:
