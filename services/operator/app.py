@@ -4,12 +4,13 @@ import sys
 
 import typer
 
-from services.operator import dead_letters, partners
+from services.operator import dead_letters, events, partners
 from services.operator.errors import OperatorError
 from services.operator.screen import refuse
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(events.app, name="events")
 app.add_typer(partners.app, name="partner")
 
 

@@ -58,12 +58,12 @@ class Settling:
         `work` is given the event and the broker's user who published it, empty where the message named none.
         """
         outcome = "done"
-        publisher = self._copies.told(message).publisher
+        told = self._copies.told(message.raw_message)
         try:
-            check_way(message.raw_message.routing_key, queue, kind)
+            check_way(told.routing_key, queue, kind)
             event = read_event(message.body, message.content_type, kind, self._settings.largest_bytes)
             correlation_id.set(event.correlationid)
-            await self._hold(lambda: work(event, publisher))
+            await self._hold(lambda: work(event, told.publisher))
         except Hopeless as error:
             outcome = await self._bury(message, queue, str(error))
         except DependencyAway:
@@ -79,7 +79,7 @@ class Settling:
         CONSUMED.labels(queue, outcome).inc()
 
     async def _again(self, message: RabbitMessage, queue: str, reason: str) -> str:
-        attempt, pauses = self._copies.told(message).attempt, self._settings.retry_seconds
+        attempt, pauses = self._copies.told(message.raw_message).attempt, self._settings.retry_seconds
         if attempt > len(pauses):
             return await self._bury(message, queue, reason)
         await self._copy(message, rung(queue, attempt), queue, reason, attempt + 1, pauses[attempt - 1])
@@ -87,7 +87,7 @@ class Settling:
 
     async def _bury(self, message: RabbitMessage, queue: str, reason: str) -> str:
         """The row first: a crash in between repeats all of it, and never leaves a letter whose image looks alive."""
-        told = self._copies.told(message)
+        told = self._copies.told(message.raw_message)
         await self._insist(lambda: self._dead.mark(message.body, told.publisher, reason))
         await self._copy(message, DEAD_QUEUE, queue, reason, told.attempt)
         return "dead"
@@ -95,7 +95,7 @@ class Settling:
     async def _copy(
         self, message: RabbitMessage, to: str, queue: str, reason: str, attempt: int, wait: float | None = None
     ) -> None:
-        await self._insist(lambda: self._copies.send(to, message, queue, reason, attempt, wait))
+        await self._insist(lambda: self._copies.send(to, message.raw_message, queue, reason, attempt, wait))
         log.warning("event.copied", to=to, queue=queue, reason=reason, attempt=attempt, message_id=message.message_id)
 
     async def _hold(self, work: Callable[[], Awaitable[None]]) -> None:
