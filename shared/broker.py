@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import structlog
 from aio_pika.abc import AbstractChannel
@@ -116,12 +117,25 @@ async def exchange_answers(broker: RabbitBroker, settings: BrokerSettings) -> No
         await channel.get_exchange(settings.exchange, ensure=True)
 
 
+@dataclass(frozen=True)
+class QueueCounts:
+    """What is ready in a queue (without what its consumers have in hand), and how many consume from it."""
+
+    messages: int
+    consumers: int
+
+
+async def queue_counts(broker: RabbitBroker, queue: str) -> QueueCounts:
+    """Ask the broker about a queue, which needs no permission; raises where there is none, or no broker."""
+    async with _own_channel(broker) as channel:
+        declared = (await channel.declare_queue(queue, passive=True)).declaration_result
+        return QueueCounts(declared.message_count or 0, declared.consumer_count or 0)
+
+
 async def queue_consumed(broker: RabbitBroker, queue: str) -> None:
     """Readiness: the queue exists and somebody consumes from it; raises where not."""
-    async with _own_channel(broker) as channel:
-        declared = await channel.declare_queue(queue, passive=True)
-        if not declared.declaration_result.consumer_count:
-            raise ConnectionError(f"nobody consumes from {queue}")
+    if not (await queue_counts(broker, queue)).consumers:
+        raise ConnectionError(f"nobody consumes from {queue}")
 
 
 async def queue_depth(broker: RabbitBroker, queue: str) -> int:

@@ -142,6 +142,14 @@ class Orthanc:
             raise OrthancNonsense(what=f"HTTP {answer.status_code} to a question about many")
         return found
 
+    async def lookup(self, uid: str) -> list[str]:
+        """The ids of what has this DICOM UID (or another identifier), at any level."""
+        answer = await self._ask("POST", "/tools/lookup", content=uid.encode(), content_type="text/plain")
+        found = _json(answer) if answer.status_code == 200 else None
+        if not isinstance(found, list):
+            raise OrthancNonsense(what=f"HTTP {answer.status_code} to a look-up")
+        return [str(one.get("ID")) for one in found]
+
     async def statistics(self) -> dict[str, Any]:
         """Counts and sizes of what is stored (`/statistics`)."""
         return _object(await self._ask("GET", "/statistics"))

@@ -4,11 +4,20 @@ import sys
 
 import typer
 
-from services.operator import dead_letters, events, partners
+from services.operator import consumers, dead_letters, events, images, partners, waiting
 from services.operator.errors import OperatorError
+from services.operator.reconcile import reconcile
 from services.operator.screen import refuse
+from services.operator.status import status
+from services.operator.timeline import timeline
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+app.command()(status)
+app.command()(timeline)
+app.add_typer(waiting.app, name="waiting")
+app.add_typer(images.app, name="images")
+app.command()(reconcile)
+app.add_typer(consumers.app, name="consumers")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(events.app, name="events")
 app.add_typer(partners.app, name="partner")

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -44,6 +45,11 @@ class Client:
         if answer.is_success:
             return answer.json() if answer.content else None
         raise OperatorError(_sentence(answer))
+
+
+def quoted(part: str) -> str:
+    """One step of a path, whatever was typed."""
+    return quote(part, safe="")
 
 
 def _sentence(answer: httpx.Response) -> str:

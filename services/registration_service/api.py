@@ -82,7 +82,7 @@ async def read_image(image_id: ImagePath, caller: Reader, database: Db) -> Image
 async def move_image(image_id: ImagePath, to: ImageMove, caller: Overseer, database: Db) -> ImageRecord:
     """Move a wrongly linked image to another exam; audited."""
     async with database.transaction() as session:
-        image = await images.seen_image(session, caller, image_id)
+        image = await images.seen_image(session, caller, image_id, hold=True)
         exam = await images.seen_exam(session, caller, to.examenID)
         await images.move(session, image, exam.exam_id, caller.sub)
     return ImageRecord.of(image)

@@ -17,6 +17,7 @@ from services.registration_service.dead import DeadRows
 from services.registration_service.ops import api as ops_api
 from services.registration_service.ops import dead_letters_api, events_api
 from services.registration_service.ops.dead_letters import DeadLetters
+from services.registration_service.ops.desk import Desk
 from services.registration_service.ops.replay import Replay
 from services.registration_service.ops.trial import Trial
 from services.registration_service.outbox import Outbox
@@ -38,7 +39,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     copies, dead_rows = Copies(broker, settings.broker), DeadRows(database, believed)
     settling = Settling(copies, dead_rows, settings.messages)
     vouching = Vouching(orthanc, believed, settings.facility_zone)
-    consuming = Consuming(broker, database, subscribe(broker, database, vouching, settling))
+    consuming = Consuming(broker, database, lambda: subscribe(broker, database, vouching, settling))
     letters = DeadLetters(settings.broker, copies, database, settings.dead_letters)
     trial = Trial(database, vouching, settings.messages.largest_bytes, settings.dead_letters)
 
@@ -70,6 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.database = database
+    app.state.desk = Desk(database, orthanc, broker, settings)
     app.state.registrations = HttpRegistrations(database, orthanc, settings.event_wait_seconds)
     app.state.dead_letters = letters
     app.state.replay = Replay(letters, copies, database, dead_rows, trial, settings.dead_letters)

@@ -7,10 +7,10 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registration_service import ledger, outbox
+from services.registration_service import ledger, operators_word, outbox
 from services.registration_service.ledger import State
 from services.registration_service.locks import lock_for_image
-from services.registration_service.matching import Exams, NotNow, permitted
+from services.registration_service.matching import UNLINKED, Exams, NotNow, permitted
 from services.registration_service.models import Exam, Image, LedgerEntry
 from services.registration_service.registration import (
     UNKNOWN_MODALITY,
@@ -37,6 +37,7 @@ async def take_in(session: AsyncSession, data: DicomStored, happened: datetime) 
     if entry.state == State.REGISTERED:
         await told_again(session, entry, data)
     else:
+        operators_word.forget_wish(entry)
         await _second_wish(session, entry, data)
         await decide(session, entry)
     log.info(
@@ -91,7 +92,8 @@ async def _meet(session: AsyncSession, entry: LedgerEntry, image: Image) -> None
         entry.series_instance_uid,
     )
     brought = [Origin.model_validate(origin) for origin in entry.origins]
-    if image.orthanc_id is None and same and any(permitted(origin, exam) for origin in brought):
+    trusted = operators_word.assigned_by(entry) or any(permitted(origin, exam) for origin in brought)
+    if image.orthanc_id is None and same and trusted:
         link_instance(session, image, entry, _actor(entry))
         await second_context(session, entry, entry.wanted_exam_id)
         return
@@ -126,17 +128,24 @@ async def second_context(session: AsyncSession, entry: LedgerEntry, exam_id: str
 
 
 async def _second_wish(session: AsyncSession, entry: LedgerEntry, data: DicomStored) -> None:
-    """Another exam named for an image that still waits: taken if it can be had now, else the first wish stays."""
-    wish = data.context.examen_id
+    """Another exam named for an image that still waits: taken if it can be had now, else the first wish stays.
+
+    An operator's word stays in any case.
+    """
+    wish, unlinked = data.context.examen_id, operators_word.unlinked_from(entry)
     if wish is None or wish == entry.wanted_exam_id:
         return
     exam = await session.get(Exam, wish)
-    if exam is not None and permitted(data.origin, exam):
+    free = wish not in unlinked and not operators_word.assigned_by(entry)
+    if exam is not None and free and permitted(data.origin, exam):
         entry.wanted_exam_id, entry.wanted_description = wish, data.context.description
         entry.origin = data.origin.model_dump(by_alias=True)
     elif wish != entry.conflict_exam_id:
         entry.conflict_exam_id = wish
-        _tell_refused(session, entry, wish, "exam-already-named", "the image waits for the exam that was named first")
+        code, reason = "exam-already-named", "the image waits for the exam that was named first"
+        if wish in unlinked:
+            code, reason = UNLINKED, "an operator took the image out of this exam"
+        _tell_refused(session, entry, wish, code, reason)
 
 
 def _wanted(entry: LedgerEntry, exam: Exam) -> Registration:
@@ -155,7 +164,7 @@ def _wanted(entry: LedgerEntry, exam: Exam) -> Registration:
 
 
 def _actor(entry: LedgerEntry) -> str:
-    return str(entry.origin.get("actor") or entry.origin.get("aet") or "unknown")
+    return operators_word.assigned_by(entry) or str(entry.origin.get("actor") or entry.origin.get("aet") or "unknown")
 
 
 def put(session: AsyncSession, entry: LedgerEntry, found: NotNow) -> None:

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.registration_service import operators_word
 from services.registration_service.ledger import State
 from services.registration_service.models import Exam, LedgerEntry
 from shared.events import Origin
 from shared.permission import ALL_EXAMS, Caller, may_see_exam
+
+UNLINKED = "unlinked"
 
 
 @dataclass(frozen=True)
@@ -41,22 +44,25 @@ class Exams:
 
     def match(self, entry: LedgerEntry) -> Exam | NotNow:
         """The image's exam. Who named it must be allowed to write it; for a number, anyone who brought the image."""
+        found: Exam | NotNow | None
         if entry.wanted_exam_id:
-            exam, origins = self._by_id.get(entry.wanted_exam_id), [entry.origin]
-            if exam is None:
+            found, origins = self._by_id.get(entry.wanted_exam_id), [entry.origin]
+            if found is None:
                 return NotNow(State.WAITING, "exam-unknown", f"exam {entry.wanted_exam_id} is not open yet")
-        elif entry.accession_number:
-            found = self._numbered(entry.accession_number)
-            if isinstance(found, NotNow):
-                return found
-            exam, origins = found, entry.origins
         else:
-            return NotNow(State.WAITING, "no-exam-named", "no exam was named, and the image has no accession number")
-        if not any(permitted(Origin.model_validate(origin), exam) for origin in origins if origin):
+            found, origins = self._numbered(entry), entry.origins
+        if isinstance(found, NotNow) or operators_word.assigned_by(entry):
+            return found
+        if not any(permitted(Origin.model_validate(origin), found) for origin in origins if origin):
             return NotNow(State.WAITING, "not-a-principal", "the uploader is not one of the exam's principals")
-        return exam
+        return found
 
-    def _numbered(self, number: str) -> Exam | NotNow:
+    def _numbered(self, entry: LedgerEntry) -> Exam | NotNow:
+        number = entry.accession_number
+        if operators_word.unlinked_from(entry):
+            return unlinked_now()
+        if not number:
+            return NotNow(State.WAITING, "no-exam-named", "no exam was named, and the image has no accession number")
         exams = self._by_number.get(number, [])
         if not exams:
             return NotNow(State.WAITING, "accession-unknown", f"no exam has the accession number {number} yet")
@@ -64,6 +70,12 @@ class Exams:
             reason = f"several exams have the accession number {number}"
             return NotNow(State.WAITING, "accession-ambiguous", reason)
         return exams[0]
+
+
+def unlinked_now() -> NotNow:
+    """Why an image waits that an operator took out of its exam."""
+    reason = "an operator took it out of the exam that it was registered under; it waits until one is named anew"
+    return NotNow(State.WAITING, UNLINKED, reason)
 
 
 def permitted(origin: Origin, exam: Exam) -> bool:

@@ -162,7 +162,10 @@ class AuditEvent(Base):
     """Who did what to which exam or image, when, and how it ended. Rows are only ever added."""
 
     __tablename__ = "audit_events"
-    __table_args__ = (Index("ix_audit_events_exam", "exam_id", "recorded_at"),)
+    __table_args__ = (
+        Index("ix_audit_events_exam", "exam_id", "recorded_at"),
+        Index("ix_audit_events_subject", "subject", "recorded_at"),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -72,6 +72,16 @@ class DeadLetterSettings(BaseModel):
     gauge_pause_seconds: float = Field(5.0, description="for the metric of how many there are")
 
 
+class StatusSettings(BaseModel):
+    """When `examflow status` says that a person is needed."""
+
+    answer_seconds: float = Field(5.0, description="the longest wait for each of PostgreSQL, RabbitMQ and Orthanc")
+    waiting_seconds: float = Field(3600.0, description="an image that has waited longer than this needs a person")
+    refused_seconds: float = Field(86_400.0, description="a refusal is news for this long")
+    outbox_seconds: float = Field(60.0, description="an announcement that is not sent after this needs a person")
+    causes: int = Field(10, ge=1, description="causes shown at most")
+
+
 class Settings(ServiceSettings):
     """Environment variables `EXAMFLOW_...`; see shared/settings.py for the groups."""
 
@@ -90,3 +100,4 @@ class Settings(ServiceSettings):
     messages: MessageSettings = MessageSettings()
     dead_letters: DeadLetterSettings = DeadLetterSettings()
     reconciler: ReconcilerSettings = ReconcilerSettings()
+    status: StatusSettings = StatusSettings()

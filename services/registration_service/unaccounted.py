@@ -52,26 +52,31 @@ class Gauges:
             OUTBOX.set(await session.scalar(select(func.count()).select_from(OutboxMessage)) or 0)
             OLDEST.set(await _oldest(session))
             await _count_waiting(session)
-            undecided = await self._undecided(session)
-        UNACCOUNTED.set(undecided + await self._unread(standing))
+            late = await undecided(session, self._settings)
+        UNACCOUNTED.set(late + await unread(self._database, self._orthanc, self._settings, standing))
 
-    async def _undecided(self, session: AsyncSession) -> int:
-        old = func.now() - timedelta(seconds=self._settings.unaccounted_seconds)
-        seen = (LedgerEntry.state == State.SEEN, LedgerEntry.first_seen < old)
-        return await session.scalar(select(func.count()).select_from(LedgerEntry).where(*seen)) or 0
 
-    async def _unread(self, standing: ReconcilerCursor | None) -> int:
-        """Images that have no row yet: on the feed's next page, or, while a full compare is owed, in all of Orthanc."""
-        if standing is None or standing.compare_wanted is not None:
-            there = select(func.count()).select_from(LedgerEntry).where(LedgerEntry.state != State.DELETED)
-            async with self._database.transaction() as session:
-                rows = await session.scalar(there) or 0
-            return max(0, int((await self._orthanc.statistics())["CountInstances"]) - rows)
-        old = datetime.now(UTC) - timedelta(seconds=self._settings.unaccounted_seconds)
-        page = await feed.changes(self._orthanc, standing.seq, self._settings.changes_page)
-        late = {c.resource_id for c in page if c.kind == feed.NEW_INSTANCE and c.date < old.strftime("%Y%m%dT%H%M%S")}
-        async with self._database.transaction() as session:
-            return len(await arrivals.without_row(session, late)) if late else 0
+async def undecided(session: AsyncSession, settings: ReconcilerSettings) -> int:
+    """Images with a row that nobody has decided about, though they are old enough."""
+    old = func.now() - timedelta(seconds=settings.unaccounted_seconds)
+    seen = (LedgerEntry.state == State.SEEN, LedgerEntry.first_seen < old)
+    return await session.scalar(select(func.count()).select_from(LedgerEntry).where(*seen)) or 0
+
+
+async def unread(
+    database: Database, orthanc: Orthanc, settings: ReconcilerSettings, standing: ReconcilerCursor | None
+) -> int:
+    """Images that have no row yet: on the feed's next page, or, while a full compare is owed, in all of Orthanc."""
+    if standing is None or standing.compare_wanted is not None:
+        there = select(func.count()).select_from(LedgerEntry).where(LedgerEntry.state != State.DELETED)
+        async with database.transaction() as session:
+            rows = await session.scalar(there) or 0
+        return max(0, int((await orthanc.statistics())["CountInstances"]) - rows)
+    old = datetime.now(UTC) - timedelta(seconds=settings.unaccounted_seconds)
+    page = await feed.changes(orthanc, standing.seq, settings.changes_page)
+    late = {c.resource_id for c in page if c.kind == feed.NEW_INSTANCE and c.date < old.strftime("%Y%m%dT%H%M%S")}
+    async with database.transaction() as session:
+        return len(await arrivals.without_row(session, late)) if late else 0
 
 
 async def _oldest(session: AsyncSession) -> float:

@@ -48,3 +48,10 @@ async def audited(database: Database, **about: Any) -> list[tuple[str, str, str]
     async with database.transaction() as session:
         found = await session.scalars(select(AuditEvent).filter_by(**about).order_by(AuditEvent.id))
         return [(row.actor, row.action, row.outcome) for row in found]
+
+
+async def reasons(database: Database, subject: str) -> list[str | None]:
+    """Why each audited act about a subject was done, in order."""
+    async with database.transaction() as session:
+        found = await session.scalars(select(AuditEvent).filter_by(subject=subject).order_by(AuditEvent.id))
+        return [row.reason for row in found]
