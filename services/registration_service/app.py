@@ -71,7 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings
     app.state.database = database
-    app.state.desk = Desk(database, orthanc, broker, settings)
+    app.state.desk = Desk(database, orthanc, broker, letters, settings)
     app.state.registrations = HttpRegistrations(database, orthanc, settings.event_wait_seconds)
     app.state.dead_letters = letters
     app.state.replay = Replay(letters, copies, database, dead_rows, trial, settings.dead_letters)

@@ -73,7 +73,7 @@ class Settling:
             outcome = await self._again(message, queue, str(error))
         except Exception as error:  # the table's last row: whatever it was, the message goes on and nothing is lost
             log.exception("event.failed", queue=queue, message_id=message.message_id)
-            outcome = await self._again(message, queue, type(error).__name__)
+            outcome = await self._again(message, queue, _named(error))
         if outcome != "returned":
             await message.ack()
         CONSUMED.labels(queue, outcome).inc()
@@ -88,7 +88,10 @@ class Settling:
     async def _bury(self, message: RabbitMessage, queue: str, reason: str) -> str:
         """The row first: a crash in between repeats all of it, and never leaves a letter whose image looks alive."""
         told = self._copies.told(message.raw_message)
-        await self._insist(lambda: self._dead.mark(message.body, told.publisher, reason))
+        try:
+            await self._insist(lambda: self._dead.mark(message.body, told.publisher, reason))
+        except Exception:  # a letter whose image does not say so is better than a message in nobody's hands
+            log.exception("image.unmarked", queue=queue, message_id=message.message_id)
         await self._copy(message, DEAD_QUEUE, queue, reason, told.attempt)
         return "dead"
 
@@ -119,3 +122,9 @@ class Settling:
             except DependencyAway as error:
                 log.warning("event.unsettled", why=error.code, again_in_seconds=self._settings.hold_pause_seconds)
             await asyncio.sleep(self._settings.hold_pause_seconds)
+
+
+def _named(error: Exception) -> str:
+    """What an operator is told of a failure of ours: names alone, since a message may hold values."""
+    refused = getattr(getattr(error, "orig", None), "__cause__", None)
+    return f"the database refused it: {type(refused).__name__}" if refused else type(error).__name__

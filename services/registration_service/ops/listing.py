@@ -9,7 +9,9 @@ from aio_pika.abc import AbstractIncomingMessage
 from services.registration_service.ops.dead_letters import DeadLetters
 from services.registration_service.ops.letter import Letter
 from services.registration_service.ops.masking import shown_event, shown_headers
+from shared.errors import DependencyAway
 
+_ABOUT_ONE = 20  # letters about one image that are told
 _UNKNOWN = datetime.min.replace(tzinfo=UTC)
 
 
@@ -88,3 +90,20 @@ async def find_letter(letters: DeadLetters, letter_id: str) -> Whole | None:
     async with letters.reading() as reading:
         await reading.through(look)
     return found[0] if found else None
+
+
+async def letters_about(letters: DeadLetters, orthanc_id: str, sop_instance_uid: str) -> list[Letter] | None:
+    """The letters whose event is about this image; None where they could not be looked at now."""
+    found: list[Letter] = []
+
+    def look(letter: Letter, _: AbstractIncomingMessage) -> bool:
+        if orthanc_id == letter.subject or sop_instance_uid == letter.sop_instance_uid:
+            found.append(letter)
+        return len(found) == _ABOUT_ONE
+
+    try:
+        async with letters.reading() as reading:
+            await reading.through(look)
+    except DependencyAway:
+        return None
+    return found
