@@ -69,7 +69,7 @@ compose-test: venv ## the end-to-end tests against containers of their own, remo
 
 ## -- checks and tests -----------------------------------------------------------------------------------------------
 
-.PHONY: check docs test
+.PHONY: check docs test chaos
 
 check: venv ## format, lint, types, imports, dead dependencies, generated documents: no services needed
 	@.venv/bin/ruff format --check .
@@ -84,3 +84,6 @@ docs: venv ## write the generated documents anew
 
 test: servers ## all tests; BACKENDS=containers runs the servers in Docker, ARGS="-k name" chooses
 	@$(PYTHON_) -m pytest --backends $(or $(BACKENDS),local) $(ARGS)
+
+chaos: servers ## the loss lab as stated, about an hour: N=2000 images a row, ONLY=pattern chooses rows
+	@$(PYTHON_) -m pytest tests/chaos --chaos '$(or $(N),2000)' $(if $(ONLY),-k '$(ONLY)') $(ARGS)

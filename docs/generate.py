@@ -1,4 +1,4 @@
-"""Writes the documents that are made from the code: OpenAPI of each service, JSON Schema of each event.
+"""Writes the documents that are made from the code: OpenAPI of each service, JSON Schema of each event, AsyncAPI.
 
 `python docs/generate.py` writes them; with `--check` it only says which differ from what is committed, and exits 1.
 """
@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from docs import asyncapi
 from services.preview_service import app as preview
 from services.preview_service.settings import RegistrationSettings
 from services.preview_service.settings import Settings as PreviewSettings
@@ -55,6 +56,7 @@ def documents() -> Iterator[tuple[Path, str]]:
         yield DOCS / "openapi" / f"{name}.json", _text(document)
     for name, schema in schemas():
         yield DOCS / "events" / f"{name}.schema.json", _text(schema)
+    yield DOCS / "asyncapi.json", _text(asyncapi.document())
 
 
 def _text(document: dict[str, Any]) -> str:

@@ -138,6 +138,13 @@ async def queue_consumed(broker: RabbitBroker, queue: str) -> None:
         raise ConnectionError(f"nobody consumes from {queue}")
 
 
+async def queue_depth(broker: RabbitBroker, queue: str) -> int:
+    """How many messages lie in the queue and in nobody's hands; raises where it cannot be asked."""
+    async with _own_channel(broker) as channel:
+        declared = await channel.declare_queue(queue, passive=True)
+        return declared.declaration_result.message_count or 0
+
+
 @contextlib.asynccontextmanager
 async def _own_channel(broker: RabbitBroker) -> AsyncIterator[AbstractChannel]:
     """A channel for one question: an error in it closes no other."""

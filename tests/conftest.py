@@ -17,6 +17,7 @@ RUN = Path(__file__).parent.parent / ".run"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--backends", default="local", choices=["local", "containers"], help="who runs the servers")
+    parser.addoption("--chaos", type=int, metavar="N", help="the loss lab as stated, with N images a row; else small")
 
 
 @pytest.fixture(scope="session")

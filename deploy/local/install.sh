@@ -69,7 +69,8 @@ make_venv() {
     "$python" -m venv --clear .venv >&2
   fi
   local stamp=.venv/requirements.sha256 wanted
-  wanted=$(cat "$requirements" pyproject.toml | sha256sum)
+  # The packages, and the commands that the project itself installs.
+  wanted=$(sed -n '/^\[project.scripts\]/,/^$/p' pyproject.toml | cat "$requirements" - | sha256sum)
   if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
     say "installing the Python packages of $requirements into .venv"
     .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r "$requirements" >&2 ||

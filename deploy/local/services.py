@@ -23,6 +23,7 @@ def service_environment(system: System, name: str) -> dict[str, str]:
     }
     if account == "registration":
         environment["EXAMFLOW_DATABASE__URL"] = system.database_url("registration", "postgresql+asyncpg")
+        environment["EXAMFLOW_MANAGEMENT_URL"] = f"http://{system.backing.management}"
         environment["EXAMFLOW_INTERNAL_TOKEN"] = system.secrets.internal_token
     if name == "preview":
         environment["EXAMFLOW_REGISTRATION__URL"] = system.service_url("registration")

@@ -25,6 +25,10 @@ class Client:
         """The answer's JSON."""
         return self._ask("POST", path, json=body if body is not None else {})
 
+    def post_bytes(self, path: str, body: bytes, content_type: str) -> Any:
+        """The answer's JSON, for a body that is sent as it is."""
+        return self._ask("POST", path, content=body, headers={"Content-Type": content_type})
+
     def put(self, path: str, body: Any = None) -> Any:
         """The answer's JSON."""
         return self._ask("PUT", path, json=body if body is not None else {})

@@ -15,3 +15,4 @@ class Settings(BaseSettings):
     rabbitmq_management_url: SecretStr | None = Field(
         None, description="RabbitMQ's HTTP interface as administrator, http://user:password@host:port: partners need it"
     )
+    rabbitmq_url: SecretStr | None = Field(None, description="AMQP: a new partner is told its host and port")

@@ -35,7 +35,9 @@ def _show(found: dict[str, Any]) -> None:
         say("")
         say_rows([_act(one) for one in found["acts"]], ("audit", "when", "who", "exam", "why"))
     for letter in found["deadLetters"] or ():
-        say(f"dead letter: {letter}")
+        say(
+            f"dead letter {letter['id']}: {letter['reason']} (attempt {letter['attempt']}, last {when(letter['last'])})"
+        )
     if found["next"]:
         say("")
         say(f"next: {found['next']['says']}", style="bold")

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 
 from services.registration_service import api, internal_api
+from services.registration_service.bindings import Bindings
 from services.registration_service.by_http import HttpRegistrations
 from services.registration_service.consumers import subscribe
 from services.registration_service.consuming import Consuming
@@ -14,8 +15,11 @@ from services.registration_service.copies import Copies
 from services.registration_service.database import Database
 from services.registration_service.dead import DeadRows
 from services.registration_service.ops import api as ops_api
-from services.registration_service.ops import dead_letters_api
+from services.registration_service.ops import dead_letters_api, events_api
+from services.registration_service.ops.dead_letters import DeadLetters
 from services.registration_service.ops.desk import Desk
+from services.registration_service.ops.replay import Replay
+from services.registration_service.ops.trial import Trial
 from services.registration_service.outbox import Outbox
 from services.registration_service.settings import Settings
 from services.registration_service.settling import Settling
@@ -32,32 +36,44 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     broker = make_broker(settings.broker, "registration")
     outbox = Outbox(database, Publisher(broker, settings.broker), settings.outbox_batch)
     believed = settings.messages.believed
-    settling = Settling(Copies(broker, settings.broker), DeadRows(database, believed), settings.messages)
+    copies, dead_rows = Copies(broker, settings.broker), DeadRows(database, believed)
+    settling = Settling(copies, dead_rows, settings.messages)
     vouching = Vouching(orthanc, believed, settings.facility_zone)
     consuming = Consuming(broker, database, lambda: subscribe(broker, database, vouching, settling))
+    letters = DeadLetters(settings.broker, copies, database, settings.dead_letters)
+    trial = Trial(database, vouching, settings.messages.largest_bytes, settings.dead_letters)
+
+    bindings = Bindings(settings.broker, settings.management_url) if settings.management_url else None
+
+    async def fed() -> None:
+        await consuming.answers()
+        if bindings:
+            await bindings.answers()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with contextlib.aclosing(orthanc), contextlib.aclosing(database), running(broker):
             sending = asyncio.create_task(every(settings.outbox_pause_seconds, outbox.send_all, "outbox"))
             pausing = asyncio.create_task(every(settings.consumers_pause_seconds, consuming.apply, "consumers"))
+            pause = settings.dead_letters.gauge_pause_seconds
+            counting = asyncio.create_task(every(pause, lambda: letters.count(broker), "dead-letters"))
             yield
             sending.cancel()
             pausing.cancel()
+            counting.cancel()
 
     app = create_service(
         "registration",
         settings,
         lifespan=lifespan,
-        routers=[api.router, internal_api.router, dead_letters_api.router, ops_api.router],
-        checks={
-            "orthanc": orthanc.answers,
-            "postgresql": database.answers,
-            "rabbitmq": consuming.answers,
-        },
+        routers=[api.router, internal_api.router, dead_letters_api.router, events_api.router, ops_api.router],
+        checks={"orthanc": orthanc.answers, "postgresql": database.answers, "rabbitmq": fed},
     )
     app.state.settings = settings
     app.state.database = database
-    app.state.desk = Desk(database, orthanc, broker, settings)
+    app.state.desk = Desk(database, orthanc, broker, letters, settings)
     app.state.registrations = HttpRegistrations(database, orthanc, settings.event_wait_seconds)
+    app.state.dead_letters = letters
+    app.state.replay = Replay(letters, copies, database, dead_rows, trial, settings.dead_letters)
+    app.state.trial = trial
     return app

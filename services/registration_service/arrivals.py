@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registration_service import ledger
-from services.registration_service.intake import second_context
+from services.registration_service.intake import told_again
 from services.registration_service.ledger import State
 from services.registration_service.models import LedgerEntry
 from services.registration_service.pacs import Found
@@ -94,7 +94,7 @@ async def _merge(session: AsyncSession, parked: Event[DicomStored]) -> None:
     NOTED.labels("context").inc()
     log.info("context.merged", orthanc_id=entry.orthanc_id, state=entry.state, exam=exam_id)
     if entry.state == State.REGISTERED:
-        await second_context(session, entry, exam_id)
+        await told_again(session, entry, parked.data)
     else:
         entry.state, entry.code, entry.reason = State.SEEN, None, None
         entry.publish_after, entry.publishes = func.now(), 0

@@ -24,9 +24,9 @@ def subscribe(
     """Attach the consumers to the broker, by their queues; they start with it."""
 
     async def register_stored(event: Event[DicomStored], publisher: str) -> None:
-        stored = await vouching.believe(event, publisher)
+        stored, happened = await vouching.believe(event, publisher)
         async with database.transaction() as session:
-            await take_in(session, stored, event.time)
+            await take_in(session, stored, happened)
 
     async def upsert_exam(event: Event[ExamUpserted], publisher: str) -> None:
         async with database.transaction() as session:

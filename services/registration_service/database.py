@@ -1,19 +1,23 @@
 """Transactions on PostgreSQL. What means that the database is away becomes DatabaseAway, and nothing else does."""
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
 
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker, create_async_engine
 
+from services.registration_service.schema_version import check_schema
 from services.registration_service.settings import DatabaseSettings
 from shared.errors import DatabaseAway
 
 # Besides what SQLAlchemy calls operational (SQLSTATE classes): connection, password, database, conflict of
 # transactions, resources, lock not had in time, cancelled or shut down.
 _AWAY = ("08", "28", "3D", "40", "53", "55P03", "57")
+_LOCK_POLL_SECONDS = 0.1
 
 
 class Database:
@@ -40,24 +44,63 @@ class Database:
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """A session whose work is committed at the end, or rolled back where anything was raised."""
-        try:
+        with _away_as_problem():
             async with self._sessions.begin() as session:
                 yield session
-        except (OperationalError, InterfaceError, PoolTimeout, OSError, TimeoutError) as error:
-            raise DatabaseAway from error
-        except DBAPIError as error:
-            if error.connection_invalidated or _sqlstate(error).startswith(_AWAY):
-                raise DatabaseAway from error
-            raise
+
+    @contextlib.asynccontextmanager
+    async def alone(self, key: int, seconds: float) -> AsyncIterator[bool]:
+        """Hold an advisory lock, on all replicas together; False where another had it for `seconds`.
+
+        It costs a connection for as long, at most the 60 s that one may idle in a transaction. That the lock was lost
+        meanwhile is no error here: what was done under it is done.
+        """
+        async with contextlib.AsyncExitStack() as held:
+            with _away_as_problem():
+                connection = await self._engine.connect()
+                held.push_async_callback(_let_go, connection)
+                mine = await _locked(connection, key, seconds)
+            yield mine
 
     async def answers(self) -> None:
-        """Readiness: a round trip that finds the tables."""
+        """Readiness: a round trip that finds the tables of this code."""
         async with self._engine.connect() as connection:
-            await connection.execute(text("SELECT 1 FROM intake_ledger LIMIT 1"))
+            await check_schema(connection)
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._engine.dispose()
+
+
+def means_away(error: Exception) -> bool:
+    """Whether the error means that the database is away, or busy, and not that the statement was wrong."""
+    if isinstance(error, (OperationalError, InterfaceError, PoolTimeout, OSError, TimeoutError)):
+        return True
+    return isinstance(error, DBAPIError) and (error.connection_invalidated or _sqlstate(error).startswith(_AWAY))
+
+
+@contextlib.contextmanager
+def _away_as_problem() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if means_away(error):
+            raise DatabaseAway from error
+        raise
+
+
+async def _let_go(connection: AsyncConnection) -> None:
+    with contextlib.suppress(SQLAlchemyError, OSError):
+        await connection.close()
+
+
+async def _locked(connection: AsyncConnection, key: int, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not await connection.scalar(select(func.pg_try_advisory_xact_lock(key))):
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(_LOCK_POLL_SECONDS)
+    return True
 
 
 def _sqlstate(error: DBAPIError) -> str:

@@ -1,10 +1,11 @@
 """An image whose own message became a dead letter: its row says `dead`, until a replay sets it back to `seen`."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import structlog
 from sqlalchemy import func, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registration_service.database import Database
 from services.registration_service.ledger import State
@@ -36,6 +37,16 @@ class DeadRows:
             )
         if marked:
             log.error("image.dead", orthanc_id=marked, reason=reason)
+
+    async def revive(self, session: AsyncSession, messages: Iterable[tuple[bytes, str]]) -> None:
+        """Set the rows that are dead for these messages (body, publisher) back to `seen`, for they are sent again.
+
+        Where that comes to nothing, the reconciler tells of the image, as of everything that stays `seen`.
+        """
+        ids = {named_instance(body) for body, publisher in messages if publisher in self._believed} - {None}
+        dead = (LedgerEntry.orthanc_id.in_(ids), LedgerEntry.state == State.DEAD)
+        alive = {"state": State.SEEN, "code": None, "reason": None, "publish_after": None, "decided_at": None}
+        await session.execute(update(LedgerEntry).where(*dead).values(**alive))
 
 
 def named_instance(body: bytes) -> str | None:

@@ -4,6 +4,8 @@ Problem
 |- RegisteredElsewhere   409  the image is registered under another exam
 |- UidInUse              409  the SOP Instance UID is registered with another study, series or stored file
 |- EventOnItsWay         503  the instance is stored, but its event has not arrived here yet
+|- DeadLettersBusy       503  somebody else reads the dead letters at this moment
+|- DeadLetterUnknown     404  no such dead letter, or no more
 |- NothingKnownYet       404  nothing is known of the instance so far
 `- NotInternal           401  an internal route without the service token
 
@@ -30,6 +32,18 @@ class EventOnItsWay(DependencyAway):
     retry_after = 1
     en = "The image is stored, but its arrival is not known here yet; repeat the request in a second."
     fr = "L'image est stockée, mais son arrivée n'est pas encore connue ici ; répétez la requête dans une seconde."
+
+
+class DeadLettersBusy(DependencyAway):
+    code = "dead-letters-busy"
+    en = "Somebody else is reading the dead letters at this moment; nothing was changed, repeat it in a few seconds."
+    fr = "Quelqu'un d'autre lit les messages morts en ce moment ; rien n'a été modifié, répétez dans quelques secondes."
+
+
+class DeadLetterUnknown(Problem):
+    status, code, title = 404, "dead-letter-unknown", "Dead letter unknown"
+    en = "There is no such dead letter; it may have been replayed or dropped meanwhile, list them again."
+    fr = "Ce message mort n'existe pas ; il a pu être rejoué ou supprimé entre-temps, affichez de nouveau la liste."
 
 
 class NothingKnownYet(InstanceUnknown):

@@ -86,8 +86,7 @@ async def _register_waiting(session: AsyncSession, exam: Exam, before: str | Non
         .with_for_update()
     )
     entries = waiting.all()
-    for entry in entries:
-        await decide(session, entry)
+    await decide(session, *entries)
     if entries:
         registered = sum(entry.state == State.REGISTERED for entry in entries)
         log.info("exam.waiting-decided", exam=exam.exam_id, waited=len(entries), registered=registered)

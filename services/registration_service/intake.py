@@ -1,6 +1,6 @@
 """What an image that arrived becomes: registered under its exam, waiting for it, or refused, each with its reason."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -10,31 +10,24 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.registration_service import ledger, operators_word, outbox
 from services.registration_service.ledger import State
 from services.registration_service.locks import lock_for_image
+from services.registration_service.matching import UNLINKED, Exams, NotNow, permitted
 from services.registration_service.models import Exam, Image, LedgerEntry
 from services.registration_service.registration import (
     UNKNOWN_MODALITY,
     Registration,
+    describe,
     existing_image,
-    insert_image,
+    existing_images,
+    insert_images,
     link_instance,
     mark_registered,
     tell_registered,
 )
 from shared.events import DicomStored, ImageRefused, ImageWaiting, Origin
-from shared.permission import ALL_EXAMS, Caller, may_see_exam
 
 log = structlog.get_logger()
 
-UNLINKED = "unlinked"
-
-
-@dataclass(frozen=True)
-class NotNow:
-    """Why an image is not registered: a code for programs, a sentence for people."""
-
-    state: State
-    code: str
-    reason: str
+AT_ONCE = 500  # images in one statement
 
 
 async def take_in(session: AsyncSession, data: DicomStored, happened: datetime) -> LedgerEntry:
@@ -42,7 +35,7 @@ async def take_in(session: AsyncSession, data: DicomStored, happened: datetime) 
     await lock_for_image(session, data.context.examen_id, data.accession_number)
     entry = await ledger.note_stored(session, data, happened)
     if entry.state == State.REGISTERED:
-        await second_context(session, entry, data.context.examen_id)
+        await told_again(session, entry, data)
     else:
         operators_word.forget_wish(entry)
         await _second_wish(session, entry, data)
@@ -58,19 +51,32 @@ async def take_in(session: AsyncSession, data: DicomStored, happened: datetime) 
     return entry
 
 
-async def decide(session: AsyncSession, entry: LedgerEntry) -> None:
-    """Register the image, or say why not. The caller holds the locks of its exam and of its ledger row."""
-    image = await existing_image(session, entry.sop_instance_uid)
-    if image is None:
-        found = await _find_exam(session, entry)
+async def decide(session: AsyncSession, *entries: LedgerEntry) -> None:
+    """Register each image, or say why not. The caller holds the locks of their exams and of their ledger rows."""
+    for begin in range(0, len(entries), AT_ONCE):
+        await _decide_some(session, entries[begin : begin + AT_ONCE])
+
+
+async def _decide_some(session: AsyncSession, entries: Sequence[LedgerEntry]) -> None:
+    """A few statements, however many images: an exam may open on thousands that wait for it."""
+    recorded = await existing_images(session, entries)
+    exams = await Exams.of(session, entries)
+    matched: list[tuple[LedgerEntry, Exam]] = []
+    for entry in entries:
+        if entry.sop_instance_uid in recorded:
+            continue
+        found = exams.match(entry)
         if isinstance(found, NotNow):
             put(session, entry, found)
-            return
-        if await insert_image(session, _wanted(entry, found), entry):
-            return
-        image = await existing_image(session, entry.sop_instance_uid)
-        assert image is not None, "a record that stood in the way is there"
-    await _meet(session, entry, image)
+        else:
+            matched.append((entry, found))
+    made = await insert_images(session, [(_wanted(entry, exam), entry) for entry, exam in matched])
+    met = [entry for entry in entries if entry.sop_instance_uid in recorded]
+    met += [entry for entry, _ in matched if entry.orthanc_id not in made]
+    if met:
+        recorded = await existing_images(session, met)
+    for entry in met:
+        await _meet(session, entry, recorded[entry.sop_instance_uid])
 
 
 async def _meet(session: AsyncSession, entry: LedgerEntry, image: Image) -> None:
@@ -86,13 +92,29 @@ async def _meet(session: AsyncSession, entry: LedgerEntry, image: Image) -> None
         entry.series_instance_uid,
     )
     brought = [Origin.model_validate(origin) for origin in entry.origins]
-    permitted = operators_word.assigned_by(entry) or any(_permitted(origin, exam) for origin in brought)
-    if image.orthanc_id is None and same and permitted:
+    trusted = operators_word.assigned_by(entry) or any(permitted(origin, exam) for origin in brought)
+    if image.orthanc_id is None and same and trusted:
         link_instance(session, image, entry, _actor(entry))
         await second_context(session, entry, entry.wanted_exam_id)
         return
     refusal = NotNow(State.REFUSED, "sop_uid_in_use", "another image is registered under this SOP Instance UID")
     put(session, entry, refusal)
+
+
+async def told_again(session: AsyncSession, entry: LedgerEntry, data: DicomStored) -> None:
+    """Another event of a registered image: another exam is refused; the first description for its own is taken.
+
+    An image may be registered before its upload's context comes: by accession number, with nobody to describe it.
+    """
+    await second_context(session, entry, data.context.examen_id)
+    if entry.registered_by != "event" or not data.context.description:
+        return
+    image = await existing_image(session, entry.sop_instance_uid)
+    if image is None or image.orthanc_id != entry.orthanc_id or image.description:
+        return
+    exam = await session.get_one(Exam, image.exam_id)
+    if data.context.examen_id in (None, exam.exam_id) and permitted(data.origin, exam):
+        describe(session, image, data.context.description, data.origin.actor or "unknown")
 
 
 async def second_context(session: AsyncSession, entry: LedgerEntry, exam_id: str | None) -> None:
@@ -115,7 +137,7 @@ async def _second_wish(session: AsyncSession, entry: LedgerEntry, data: DicomSto
         return
     exam = await session.get(Exam, wish)
     free = wish not in unlinked and not operators_word.assigned_by(entry)
-    if exam is not None and free and _permitted(data.origin, exam):
+    if exam is not None and free and permitted(data.origin, exam):
         entry.wanted_exam_id, entry.wanted_description = wish, data.context.description
         entry.origin = data.origin.model_dump(by_alias=True)
     elif wish != entry.conflict_exam_id:
@@ -124,58 +146,6 @@ async def _second_wish(session: AsyncSession, entry: LedgerEntry, data: DicomSto
         if wish in unlinked:
             code, reason = UNLINKED, "an operator took the image out of this exam"
         _tell_refused(session, entry, wish, code, reason)
-
-
-async def _find_exam(session: AsyncSession, entry: LedgerEntry) -> Exam | NotNow:
-    """The exam that was named, else the only one with the image's accession number.
-
-    Who named the exam must be allowed to write it; for an accession number, anyone who brought the image.
-    """
-    found: Exam | NotNow | None
-    if entry.wanted_exam_id:
-        found, origins = await session.get(Exam, entry.wanted_exam_id), [entry.origin]
-        if found is None:
-            return NotNow(State.WAITING, "exam-unknown", f"exam {entry.wanted_exam_id} is not open yet")
-    else:
-        found, origins = await _by_accession(session, entry), entry.origins
-    if isinstance(found, NotNow) or operators_word.assigned_by(entry):
-        return found
-    if not any(_permitted(Origin.model_validate(origin), found) for origin in origins if origin):
-        return NotNow(State.WAITING, "not-a-principal", "the uploader is not one of the exam's principals")
-    return found
-
-
-def unlinked_now() -> NotNow:
-    """Why an image waits that an operator took out of its exam."""
-    reason = "an operator took it out of the exam that it was registered under; it waits until one is named anew"
-    return NotNow(State.WAITING, UNLINKED, reason)
-
-
-async def _by_accession(session: AsyncSession, entry: LedgerEntry) -> Exam | NotNow:
-    number = entry.accession_number
-    if operators_word.unlinked_from(entry):
-        return unlinked_now()
-    if not number:
-        return NotNow(State.WAITING, "no-exam-named", "no exam was named, and the image has no accession number")
-    exams = (await session.scalars(select(Exam).where(Exam.accession_number == number).limit(2))).all()
-    if not exams:
-        return NotNow(State.WAITING, "accession-unknown", f"no exam has the accession number {number} yet")
-    if len(exams) > 1:
-        reason = f"several exams have the accession number {number}"
-        return NotNow(State.WAITING, "accession-ambiguous", reason)
-    return exams[0]
-
-
-def _permitted(origin: Origin, exam: Exam) -> bool:
-    """An uploader must be allowed to write the exam; modalities and partners are trusted to name the right one.
-
-    So is an upload of which nobody knows any more who sent it: it came through the gate, and only its accession number
-    can still say where it belongs.
-    """
-    if origin.kind in ("modality", "partner") or (origin.kind == "upload-recovered" and origin.actor is None):
-        return True
-    scopes = frozenset({ALL_EXAMS}) if origin.all_exams else frozenset[str]()
-    return may_see_exam(Caller(origin.actor or "", scopes, tuple(origin.groups)), exam.principals)
 
 
 def _wanted(entry: LedgerEntry, exam: Exam) -> Registration:

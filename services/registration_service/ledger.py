@@ -58,6 +58,8 @@ async def note_stored(session: AsyncSession, data: DicomStored, happened: dateti
     )
     old, said = LedgerEntry, new.excluded
     first_wish = old.wanted_exam_id.is_(None) & said.wanted_exam_id.is_not(None)
+    same_wish = said.wanted_exam_id.is_(None) | (said.wanted_exam_id == old.wanted_exam_id)
+    first_words = first_wish | (same_wish & (old.wanted_description == ""))
     merged = new.on_conflict_do_update(
         index_elements=[old.orthanc_id],
         set_={
@@ -69,7 +71,7 @@ async def note_stored(session: AsyncSession, data: DicomStored, happened: dateti
             "sop_class_uid": func.coalesce(old.sop_class_uid, said.sop_class_uid),
             "accession_number": func.coalesce(old.accession_number, said.accession_number),
             "wanted_exam_id": func.coalesce(old.wanted_exam_id, said.wanted_exam_id),
-            "wanted_description": case((first_wish, said.wanted_description), else_=old.wanted_description),
+            "wanted_description": case((first_words, said.wanted_description), else_=old.wanted_description),
             "uploaders": _united(uploader),
             "origin": case((first_wish | _nobody_known(), said.origin), else_=old.origin),
             "origins": case((_is_told(said.origins), old.origins), else_=old.origins.concat(said.origins)),

@@ -20,10 +20,18 @@ def read_event(body: bytes, content_type: str | None, kind: type[Event[DataT]], 
         event = kind.model_validate_json(body)
     except ValidationError as error:
         raise Hopeless(first_trouble(error)) from None
-    wanted = kind.model_fields["data"].annotation
-    if event.type != getattr(wanted, "event_type", None):
+    if event.type != _type_of(kind):
         raise Hopeless("type: is not taken from this queue")
     return event
+
+
+def check_way(routing_key: str | None, queue: str, kind: type[Event[DataT]]) -> None:
+    """An event comes by its own type, a copy straight into its queue; whatever came otherwise was smuggled.
+
+    RabbitMQ 3.10 checks a publisher's right to the routing key, but not to those in the headers CC and BCC.
+    """
+    if routing_key not in (queue, _type_of(kind)):
+        raise Hopeless("routing key: is not the type that this queue takes")
 
 
 def first_trouble(error: ValidationError) -> str:
@@ -31,6 +39,10 @@ def first_trouble(error: ValidationError) -> str:
     first = error.errors(include_input=False, include_url=False)[0]
     where = ".".join(str(step) for step in first["loc"]) or "body"
     return f"{where}: {first['msg']}"
+
+
+def _type_of(kind: type[Event[DataT]]) -> str | None:
+    return getattr(kind.model_fields["data"].annotation, "event_type", None)
 
 
 def _essence(content_type: str) -> str:

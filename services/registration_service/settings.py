@@ -58,6 +58,20 @@ class MessageSettings(BaseModel):
     )
 
 
+class DeadLetterSettings(BaseModel):
+    """How the dead letters are read. A reading, its wait and its work together stay below the gateway's 60 s."""
+
+    busy_seconds: float = Field(10.0, description="the longest wait while another one reads them")
+    read_seconds: float = Field(20.0, description="the longest reading; then the answer says that it is not complete")
+    send_seconds: float = Field(15.0, description="the longest sending; what was not sent then is for another request")
+    trial_seconds: float = Field(20.0, description="the longest trial; then the answer tells of those that were tried")
+    handful: int = Field(1000, ge=1, le=65_535, description="letters that the broker sends before it is asked again")
+    batch_bytes: int = Field(64 * 1024 * 1024, description="bodies in memory at once while letters are sent again")
+    at_once: int = Field(32, ge=1, description="letters sent again at the same time")
+    trial_chunk: int = Field(20, ge=1, description="letters tried in one transaction, which is rolled back")
+    gauge_pause_seconds: float = Field(5.0, description="for the metric of how many there are")
+
+
 class StatusSettings(BaseModel):
     """When `examflow status` says that a person is needed."""
 
@@ -73,6 +87,9 @@ class Settings(ServiceSettings):
 
     database: DatabaseSettings
     internal_token: SecretStr = Field(description="what the preview service shows to ask about rights")
+    management_url: str | None = Field(
+        None, description="RabbitMQ's HTTP interface, without credentials; where it is not given, bindings go unwatched"
+    )
     event_wait_seconds: float = Field(2.0, description="how long HTTP waits for an instance's event to arrive")
     url_hosts: list[str] = Field([], description="https hosts that an image's url may name")
     consumers_pause_seconds: float = Field(1.0, description="between looks at which consumers are paused")
@@ -81,5 +98,6 @@ class Settings(ServiceSettings):
     storage_pause_seconds: float = Field(15.0, description="pause between looks at Orthanc's storage use")
     facility_zone: FacilityZone = "UTC"
     messages: MessageSettings = MessageSettings()
+    dead_letters: DeadLetterSettings = DeadLetterSettings()
     reconciler: ReconcilerSettings = ReconcilerSettings()
     status: StatusSettings = StatusSettings()

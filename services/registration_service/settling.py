@@ -19,7 +19,7 @@ from prometheus_client import Counter
 from services.registration_service.copies import Copies
 from services.registration_service.dead import DeadRows
 from services.registration_service.errors import Hopeless, NotYet
-from services.registration_service.reading import read_event
+from services.registration_service.reading import check_way, read_event
 from services.registration_service.settings import MessageSettings
 from shared.correlation import correlation_id
 from shared.errors import DependencyAway
@@ -58,11 +58,12 @@ class Settling:
         `work` is given the event and the broker's user who published it, empty where the message named none.
         """
         outcome = "done"
-        publisher = self._copies.told(message).publisher
+        told = self._copies.told(message.raw_message)
         try:
+            check_way(told.routing_key, queue, kind)
             event = read_event(message.body, message.content_type, kind, self._settings.largest_bytes)
             correlation_id.set(event.correlationid)
-            await self._hold(lambda: work(event, publisher))
+            await self._hold(lambda: work(event, told.publisher))
         except Hopeless as error:
             outcome = await self._bury(message, queue, str(error))
         except DependencyAway:
@@ -72,13 +73,13 @@ class Settling:
             outcome = await self._again(message, queue, str(error))
         except Exception as error:  # the table's last row: whatever it was, the message goes on and nothing is lost
             log.exception("event.failed", queue=queue, message_id=message.message_id)
-            outcome = await self._again(message, queue, type(error).__name__)
+            outcome = await self._again(message, queue, _named(error))
         if outcome != "returned":
             await message.ack()
         CONSUMED.labels(queue, outcome).inc()
 
     async def _again(self, message: RabbitMessage, queue: str, reason: str) -> str:
-        attempt, pauses = self._copies.told(message).attempt, self._settings.retry_seconds
+        attempt, pauses = self._copies.told(message.raw_message).attempt, self._settings.retry_seconds
         if attempt > len(pauses):
             return await self._bury(message, queue, reason)
         await self._copy(message, rung(queue, attempt), queue, reason, attempt + 1, pauses[attempt - 1])
@@ -86,15 +87,18 @@ class Settling:
 
     async def _bury(self, message: RabbitMessage, queue: str, reason: str) -> str:
         """The row first: a crash in between repeats all of it, and never leaves a letter whose image looks alive."""
-        told = self._copies.told(message)
-        await self._insist(lambda: self._dead.mark(message.body, told.publisher, reason))
+        told = self._copies.told(message.raw_message)
+        try:
+            await self._insist(lambda: self._dead.mark(message.body, told.publisher, reason))
+        except Exception:  # a letter whose image does not say so is better than a message in nobody's hands
+            log.exception("image.unmarked", queue=queue, message_id=message.message_id)
         await self._copy(message, DEAD_QUEUE, queue, reason, told.attempt)
         return "dead"
 
     async def _copy(
         self, message: RabbitMessage, to: str, queue: str, reason: str, attempt: int, wait: float | None = None
     ) -> None:
-        await self._insist(lambda: self._copies.send(to, message, queue, reason, attempt, wait))
+        await self._insist(lambda: self._copies.send(to, message.raw_message, queue, reason, attempt, wait))
         log.warning("event.copied", to=to, queue=queue, reason=reason, attempt=attempt, message_id=message.message_id)
 
     async def _hold(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -118,3 +122,9 @@ class Settling:
             except DependencyAway as error:
                 log.warning("event.unsettled", why=error.code, again_in_seconds=self._settings.hold_pause_seconds)
             await asyncio.sleep(self._settings.hold_pause_seconds)
+
+
+def _named(error: Exception) -> str:
+    """What an operator is told of a failure of ours: names alone, since a message may hold values."""
+    refused = getattr(getattr(error, "orig", None), "__cause__", None)
+    return f"the database refused it: {type(refused).__name__}" if refused else type(error).__name__

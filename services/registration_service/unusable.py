@@ -5,8 +5,9 @@ from pydantic import ValidationError
 
 from services.registration_service import ledger
 from services.registration_service.database import Database
-from services.registration_service.intake import NotNow, put
+from services.registration_service.intake import put
 from services.registration_service.ledger import State
+from services.registration_service.matching import NotNow
 
 log = structlog.get_logger()
 

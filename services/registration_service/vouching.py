@@ -1,9 +1,11 @@
 """What is believed of a stored image's event. Origin and context count from upload and reconciler alone.
 
-Anyone else is a partner: its image is checked against Orthanc, and all that is said about it is read there.
+Anyone else is a partner: its image is checked against Orthanc, and all that is said about it is read there, the time
+of its arrival too.
 """
 
 from collections.abc import Collection
+from datetime import datetime
 
 from pydantic import ValidationError
 
@@ -25,13 +27,14 @@ class Vouching:
         self._believed = believed
         self._zone = facility_zone
 
-    async def believe(self, event: Event[DicomStored], publisher: str) -> DicomStored:
-        """The image as it may be registered. `publisher` is the broker's user, empty where the message named none.
+    async def believe(self, event: Event[DicomStored], publisher: str) -> tuple[DicomStored, datetime]:
+        """The image as it may be registered, and when it came.
 
+        `publisher` is the broker's user, empty where the message named none.
         Raises NotYet where Orthanc has no such image, Hopeless where its image is another one, OrthancAway.
         """
         if publisher in self._believed:
-            return event.data
+            return event.data, event.time
         orthanc_id = event.data.orthanc_instance_id
         found = (await find_instances(self._orthanc, [orthanc_id])).get(orthanc_id)
         if found is None:
@@ -44,4 +47,4 @@ class Vouching:
             if getattr(stored, field) != getattr(event.data, field):
                 raise Hopeless(f"data.{DicomStored.model_fields[field].alias}: is not the stored image's")
         origin = Origin(kind="partner", actor=publisher or None)
-        return stored.model_copy(update={"origin": origin, "context": Context()})
+        return stored.model_copy(update={"origin": origin, "context": Context()}), found.received

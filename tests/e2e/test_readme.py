@@ -13,7 +13,7 @@ REPO = Path(__file__).parents[2]
 def test_the_curl_lines_work_as_pasted(running: Running, tmp_path: Path) -> None:
     block = re.search(r"```bash\n(.*?)```", (REPO / "README.md").read_text(), re.DOTALL)
     assert block
-    for name in ("Makefile", "deploy", ".venv", "requirements-dev.txt"):
+    for name in ("Makefile", "deploy", ".venv", "requirements-dev.txt", "pyproject.toml"):
         (tmp_path / name).symlink_to(REPO / name)
     # Only the address is another one, and every answer must be a success.
     pasted = block[1].replace("http://localhost:8080", running.env["EXAMFLOW_URL"]).replace("curl -sS ", "curl -sSf ")

@@ -7,7 +7,9 @@ from typing import Any
 from pydantic import SecretStr
 
 from deploy.local.system import System
+from services.registration_service.copies import Copies
 from services.registration_service.database import Database
+from services.registration_service.ops.dead_letters import DeadLetters
 from services.registration_service.ops.desk import Desk
 from services.registration_service.settings import Settings, StatusSettings
 from shared.broker import make_broker
@@ -36,6 +38,7 @@ async def opened(system: System, tables: str, *, away: str = "", **status: Any) 
         if away != "rabbitmq":
             await broker.start()
         try:
-            yield Desk(database, orthanc, broker, settings)
+            letters = DeadLetters(settings.broker, Copies(broker, settings.broker), database, settings.dead_letters)
+            yield Desk(database, orthanc, broker, letters, settings)
         finally:
             await broker.stop()

@@ -72,11 +72,14 @@ class Faulty:
         return httpx.get(f"{self.system.service_url(service)}/health/{what}", timeout=10, trust_env=False)
 
 
-def make(**settings: str) -> Iterator[Faulty]:
-    """Bring it up below .run/test-faults-<pid>, its services with these settings; gone afterwards."""
+def make(*programs: str, **settings: str) -> Iterator[Faulty]:
+    """Bring it up below .run/test-faults-<pid>, its services with these settings; gone afterwards.
+
+    `programs` are all that run in it; none named: all.
+    """
     _forget_dead_runs()
     root = RUN / f"test-faults-{os.getpid()}"
-    system = create(root, ports=Ports.free(), settings=settings)
+    system = create(root, ports=Ports.free(), programs=programs or PROGRAMS, settings=settings)
     try:
         lifecycle.up(system, print)
         faulty = Faulty(system)

@@ -26,7 +26,8 @@ async def channel_of(system: System, user: str) -> AsyncIterator[AbstractChannel
 @contextlib.asynccontextmanager
 async def own_queue(admin: AbstractChannel, routing_key: str = "", **arguments: Any) -> AsyncIterator[AbstractQueue]:
     """A queue for one test, bound to the exchange where a routing key is given."""
-    queue = await admin.declare_queue(f"test.{uuid.uuid4()}", arguments=arguments)
+    durable = arguments.get("x-queue-type") == "quorum"  # the broker knows no others
+    queue = await admin.declare_queue(f"test.{uuid.uuid4()}", durable=durable, arguments=arguments)
     try:
         if routing_key:
             await queue.bind("medical-images", routing_key)

@@ -99,6 +99,36 @@ async def test_text_that_is_no_event_is_dead_whatever_it_is_called(
     assert (dead.body, dead.content_type) == (b"hello", content_type)
 
 
+@pytest.mark.parametrize("content_type", ["text/plain", "application/json", "application/cloudevents-batch+json"])
+async def test_an_event_under_another_content_type_is_dead(
+    upload: AbstractChannel, admin: AbstractChannel, content_type: str
+) -> None:
+    message_id = await _publish(upload, _body(given.event(given.image())), content_type=content_type)
+    [dead] = await dead_letters(admin, message_id)
+    assert dead.headers["x-reason"] == "contentType: must be application/cloudevents+json"
+
+
+@pytest.mark.parametrize("content_type", [None, "Application/CloudEvents+JSON; charset=utf-8"])
+async def test_the_content_type_may_be_absent_or_have_parameters(
+    system: System, upload: AbstractChannel, content_type: str | None
+) -> None:
+    data = given.image()
+    await _publish(upload, _body(given.event(data)), content_type=content_type)
+    await _arrives(system, data)
+
+
+async def test_a_huge_event_is_dead_whole_and_harms_no_other(
+    system: System, upload: AbstractChannel, admin: AbstractChannel
+) -> None:
+    data = given.image()
+    huge = _body(given.event(given.image()), {"newer": "x" * 8 * 1024 * 1024})
+    message_id = await _publish(upload, huge)
+    await _publish(upload, _body(given.event(data)))
+    await _arrives(system, data)
+    [dead] = await dead_letters(admin, message_id)
+    assert (dead.body, dead.headers["x-reason"]) == (huge, "body: larger than 1048576 bytes")
+
+
 async def test_the_good_ones_around_it_flow_on(system: System, upload: AbstractChannel, admin: AbstractChannel) -> None:
     images = [given.image() for _ in range(20)]
     bad = []
@@ -162,7 +192,8 @@ async def test_what_lies_in_the_rung_comes_back_to_its_queue(system: System, adm
             _body(given.event(data)),
             "registration.dicom-stored.retry-1",
             expiration=0.1,
-            headers={"x-attempt": 2},
+            user_id="registration",
+            headers={"x-attempt": 2, "x-publisher": "upload"},
             content_type=CONTENT_TYPE,
         )
     await _arrives(system, data)

@@ -1,12 +1,14 @@
 """The migrations make the tables that the models describe, and take them away again."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 
 import pytest
 
 from deploy.local.system import System
-from tests.integration import scratch
+from services.registration_service.database import Database
+from tests.integration import accounts, scratch
 
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
 GRANTS = """
@@ -71,7 +73,20 @@ def test_the_services_role_has_what_it_needs_and_no_more(system: System, tables:
     [(grants,)] = scratch.ask(system, tables, GRANTS, table=table)
     fewer = {
         "audit_events": "INSERT SELECT",
-        "reconciler_cursor": "INSERT SELECT UPDATE",
         "paused_consumers": "DELETE INSERT SELECT",
+        "reconciler_cursor": "INSERT SELECT UPDATE",
     }
     assert grants == fewer.get(table, "DELETE INSERT SELECT UPDATE")
+
+
+async def test_readiness_tells_a_database_of_older_code(system: System, empty: str) -> None:
+    scratch.alembic(system, empty, "upgrade", "head")
+    database = Database(accounts.database(system, empty))
+    async with contextlib.aclosing(database):
+        await database.answers()
+        scratch.alembic(system, empty, "downgrade", "0002")
+        with pytest.raises(LookupError, match="revision 0002: run the migrations"):
+            await database.answers()
+        scratch.alembic(system, empty, "upgrade", "head")
+        scratch.ask(system, empty, "UPDATE alembic_version SET version_num = '9999' RETURNING 1")
+        await database.answers()  # a newer one: replicas are upgraded one by one

@@ -25,7 +25,7 @@ from services.registration_service.settling import Settling
 from shared.broker import make_broker
 from shared.errors import DatabaseAway
 from shared.events import CONTENT_TYPE, DicomStored, Event
-from tests.integration import accounts, given
+from tests.integration import accounts, given, scratch
 from tests.integration.queues import own_queue, send, soon, take
 
 RETRIES = [0.05, 0.1]
@@ -50,7 +50,7 @@ class Desk:
     async def consumer(self, work: Work) -> AsyncIterator[RabbitBroker]:
         """A service that does this with each message."""
         settings = accounts.broker(self.system, "admin")
-        database = Database(accounts.database(self.system, "registration"))
+        database = Database(accounts.database(self.system, "examflow"))
         broker = make_broker(settings, "test")
         broker.config.broker_config.graceful_timeout = 0.2
         decisions = Settling(Copies(broker, settings), DeadRows(database, ["admin"]), self.messages)
@@ -253,3 +253,37 @@ async def test_a_copy_that_cannot_be_delivered_leaves_the_original(desk: Desk, m
 
 async def _true(condition: object) -> bool:
     return bool(condition)
+
+
+@pytest.mark.parametrize(("state", "then"), [("seen", "dead"), ("waiting", "waiting"), ("registered", "registered")])
+async def test_the_row_of_an_image_whose_message_dies_says_so(desk: Desk, state: str, then: str) -> None:
+    data = given.image()
+    await _note(desk, data, state)
+    async with desk.consumer(_broken):
+        await desk.send(given.event(data), user_id="admin")
+        await take(desk.dead)
+    expected = ("its message is a dead letter: KeyError", "dead-letter") if then == "dead" else (None, None)
+    assert await _row(desk, data) == (then, *expected)
+
+
+async def test_a_message_of_somebody_who_is_not_believed_marks_no_row(desk: Desk) -> None:
+    data = given.image()
+    await _note(desk, data, "seen")
+    async with desk.consumer(_broken):
+        await desk.send(given.event(data))
+        await take(desk.dead)
+    assert await _row(desk, data) == ("seen", None, None)
+
+
+async def _note(desk: Desk, data: DicomStored, state: str) -> None:
+    query = """
+        INSERT INTO intake_ledger (orthanc_id, study_instance_uid, series_instance_uid, sop_instance_uid, state)
+        VALUES (:id, '1', '1', '1', :state)
+    """
+    await scratch.fetch(desk.system, "examflow", query, id=data.orthanc_instance_id, state=state)
+
+
+async def _row(desk: Desk, data: DicomStored) -> tuple[Any, ...]:
+    query = "DELETE FROM intake_ledger WHERE orthanc_id = :id RETURNING state, reason, code"
+    [found] = await scratch.fetch(desk.system, "examflow", query, id=data.orthanc_instance_id)
+    return tuple(found)

@@ -130,8 +130,8 @@ def test_a_stored_image_that_makes_no_sense(field: str, value: object) -> None:
         (DicomStored, "accessionNumber", 0, 64),
         (DicomStored, "modality", 0, 50),
         (ExamUpserted, "examenID", 1, 36),
-        (ExamUpserted, "accessionNumber", 0, 64),
-        (ExamUpserted, "patientID", 0, 64),
+        (ExamUpserted, "accessionNumber", 1, 64),
+        (ExamUpserted, "patientID", 1, 64),
     ],
 )
 def test_texts_are_no_longer_than_the_database_holds(model: type[EventData], field: str, least: int, most: int) -> None:
@@ -141,6 +141,24 @@ def test_texts_are_no_longer_than_the_database_holds(model: type[EventData], fie
     for length in (least - 1, most + 1):
         with pytest.raises(ValidationError):
             model.model_validate({**wire, field: "1" * length if length >= 0 else 5})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("examenID", "images"),
+        ("examenID", "a/b"),
+        ("examenID", "a\nb"),
+        ("accessionNumber", " A"),
+        ("patientID", "\x00"),
+        ("principals", ["alice"]),
+        ("principals", ["user:"]),
+        ("principals", ["user:a"] * 1001),
+    ],
+)
+def test_an_exam_by_event_is_held_to_the_rules_of_one_by_http(field: str, value: object) -> None:
+    with pytest.raises(ValidationError):
+        ExamUpserted.model_validate({"examenID": "EX-1", "version": 1, field: value})
 
 
 @pytest.mark.parametrize("version", [-1, 2**63, 1.5, None])

@@ -1,8 +1,11 @@
 """What is wrong with an image, and what an operator types next."""
 
-from services.registration_service.intake import UNLINKED
+from collections.abc import Sequence
+
 from services.registration_service.ledger import State
+from services.registration_service.matching import UNLINKED
 from services.registration_service.models import Image, LedgerEntry
+from services.registration_service.ops.letter import Letter
 from services.registration_service.ops.schemas import Advice
 
 _WAITING = {
@@ -24,8 +27,13 @@ _BY_STATE: dict[State, tuple[str, str | None]] = {
 }
 
 
-def advice_on(entry: LedgerEntry, image: Image | None, *, paused: str | None) -> Advice | None:
+def advice_on(
+    entry: LedgerEntry, image: Image | None, letters: Sequence[Letter], *, paused: str | None
+) -> Advice | None:
     """None for an image that is where it should be. `paused` is the queue of its event, if that is paused."""
+    if letters and entry.state in (State.DEAD, State.SEEN):
+        says = "the message about it failed for good: mend the cause, then replay it"
+        return Advice(says=says, command=f"examflow dead-letters replay {letters[0].id}")
     if entry.state == State.REGISTERED:
         return _on_conflict(entry, image)
     if entry.state == State.WAITING:

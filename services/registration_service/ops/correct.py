@@ -6,7 +6,8 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registration_service import audit, images, operators_word
-from services.registration_service.intake import put, unlinked_now
+from services.registration_service.intake import put
+from services.registration_service.matching import unlinked_now
 from services.registration_service.models import Exam, Image, LedgerEntry
 from services.registration_service.ops import which
 from shared.errors import ExamUnknown

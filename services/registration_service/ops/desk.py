@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 from faststream.rabbit import RabbitBroker
 
 from services.registration_service.database import Database
+from services.registration_service.ops.dead_letters import DeadLetters
 from services.registration_service.settings import Settings
 from shared.orthanc import Orthanc
 
@@ -18,6 +19,7 @@ class Desk:
     database: Database
     orthanc: Orthanc
     broker: RabbitBroker
+    letters: DeadLetters
     settings: Settings
 
 

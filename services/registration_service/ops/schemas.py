@@ -1,9 +1,10 @@
 """The JSON of the operators' routes. No field holds a name, a description or any other DICOM text."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from services.registration_service.ops.schemas_dead_letters import DeadLetter
 from shared.events import ExamId
 from shared.timestamps import Timestamp
 
@@ -209,5 +210,5 @@ class Timeline(BaseModel):
     correlationId: str | None
     hops: list[Hop]
     acts: list[Act]
-    deadLetters: list[dict[str, Any]] | None = Field(description="null where they were not looked for")
+    deadLetters: list[DeadLetter] | None = Field(description="null where they could not be looked at now")
     next: Advice | None

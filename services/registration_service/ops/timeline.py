@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,8 +13,10 @@ from services.registration_service.ops.advice import advice_on
 from services.registration_service.ops.desk import Desk
 from services.registration_service.ops.errors import NotInLedger
 from services.registration_service.ops.in_pacs import InPacs, ask_orthanc, where_unknown
-from services.registration_service.ops.letters import letters_of
+from services.registration_service.ops.letter import Letter
+from services.registration_service.ops.listing import letters_about
 from services.registration_service.ops.schemas import Act, Timeline
+from services.registration_service.ops.schemas_dead_letters import DeadLetter
 
 _ACTS_AT_MOST = 200
 
@@ -40,7 +41,8 @@ async def read_timeline(desk: Desk, name: str) -> Timeline:
         english, french = await where_unknown(desk, name)
         raise NotInLedger(where_en=english, where_fr=french) from None
     pacs = await ask_orthanc(desk, known.entry.orthanc_id)
-    return _told(known, pacs, await letters_of(desk, known.entry.orthanc_id))
+    letters = await letters_about(desk.letters, known.entry.orthanc_id, known.entry.sop_instance_uid)
+    return _told(known, pacs, letters)
 
 
 async def _read(session: AsyncSession, name: str) -> _Known:
@@ -59,7 +61,7 @@ async def _read(session: AsyncSession, name: str) -> _Known:
     )
 
 
-def _told(known: _Known, pacs: InPacs, letters: list[dict[str, Any]] | None) -> Timeline:
+def _told(known: _Known, pacs: InPacs, letters: list[Letter] | None) -> Timeline:
     entry, image = known.entry, known.image
     return Timeline(
         orthancInstanceId=entry.orthanc_id,
@@ -81,8 +83,8 @@ def _told(known: _Known, pacs: InPacs, letters: list[dict[str, Any]] | None) -> 
             hops.announced(entry, known.unsent),
         ],
         acts=[_act(act) for act in known.acts],
-        deadLetters=letters,
-        next=advice_on(entry, image, paused=STORED_QUEUE if known.paused else None),
+        deadLetters=None if letters is None else [DeadLetter.of(letter) for letter in letters],
+        next=advice_on(entry, image, letters or [], paused=STORED_QUEUE if known.paused else None),
     )
 
 

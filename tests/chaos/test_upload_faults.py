@@ -1,0 +1,110 @@
+"""The upload service is killed, or its client goes away, at the points of an upload's way."""
+
+import itertools
+
+import pytest
+
+from tests.chaos.clients import Clients
+from tests.chaos.halves import Framing
+from tests.chaos.lab import Lab
+from tests.running import eventually
+
+FRAMINGS: tuple[Framing, ...] = ("length", "chunked")
+IN_FLIGHT = 4  # so many of the eight clients at least have come to the point where the service is killed
+
+
+@pytest.mark.row(
+    "upload service killed after Orthanc stored, before publishing; the client comes again",
+    "the client's retry registers it",
+)
+def test_upload_killed_before_publishing_with_retry(lab: Lab) -> None:
+    with lab.sending(lab.images(exam=lab.exam()), tries=lab.scale.tries) as clients:
+        for share in lab.scale.shares:
+            clients.have_ended(share)
+            _kill_before_publishing(lab, clients)
+    found = lab.balance()
+    assert found.acknowledged == found.registered == found.sent
+    assert clients.stored_before(), "no client came again for an image that was stored"
+
+
+@pytest.mark.row(
+    "upload service killed after Orthanc stored, before publishing; the client does not come again",
+    "registered by accession number, else `waiting`",
+)
+def test_upload_killed_before_publishing_without_retry(lab: Lab) -> None:
+    accession = lab.accession()
+    exam = lab.exam(accession)
+    share = lab.scale.images // lab.scale.kills // 2
+    for _ in range(lab.scale.kills):
+        pairs = zip(lab.images(share, accession=accession), lab.images(share, exam=exam), strict=True)
+        with lab.sending([*itertools.chain.from_iterable(pairs)]) as clients:
+            clients.have_ended(1 / 2)
+            _kill_before_publishing(lab, clients)
+    found = lab.balance()
+    numbered = {image.orthanc_id for image in lab.sent if image.accession}
+    unpromised = found.stored - found.acknowledged
+    assert unpromised & numbered, "no image was stored and not acknowledged"
+    assert found.registered == found.acknowledged | (unpromised & numbered)
+    assert found.waiting == dict.fromkeys(unpromised - numbered, "no-exam-named")
+
+
+def _kill_before_publishing(lab: Lab, clients: Clients) -> None:
+    """What the service writes to the broker is held back, and dropped once it is dead."""
+    lab.broker_link.hold("to_server", by="upload")
+    _some_are_stored(lab, clients)
+    eventually(lambda: lab.broker_link.holding("to_server", by="upload"), 2, "a publish on its way")
+    lab.kill("upload")
+    lab.broker_link.cut(by="upload")
+    lab.broker_link.heal()
+
+
+def _some_are_stored(lab: Lab, clients: Clients) -> None:
+    """Wait until some clients hang behind Orthanc's answer; it takes less than the time limit of a publish."""
+    eventually(
+        lambda: lab.orthanc.count() - len(clients.acknowledged()) >= IN_FLIGHT, 4, "stored, and not acknowledged"
+    )
+
+
+@pytest.mark.row("upload service killed after publishing, before answering", "one row")
+def test_upload_killed_before_answering(lab: Lab) -> None:
+    with lab.sending(lab.images(exam=lab.exam()), tries=lab.scale.tries) as clients:
+        for share in lab.scale.shares:
+            clients.have_ended(share)
+            lab.broker_link.hold("to_client", by="upload")  # the broker's confirms do not arrive
+            eventually(lambda: lab.registered() - len(clients.acknowledged()) >= IN_FLIGHT, 4, "registered unanswered")
+            lab.kill("upload")
+            lab.broker_link.heal()
+    found = lab.balance()
+    assert found.acknowledged == found.registered == found.sent
+    assert clients.stored_before(), "no client came again for an image that was published"
+
+
+@pytest.mark.row("upload service killed mid-body", "nothing stored, no temporary file")
+def test_upload_killed_mid_body(lab: Lab) -> None:
+    half = lab.scale.few // 2
+    for _ in range(lab.scale.kills):
+        small, large = lab.images(half), lab.images(half, large=True)
+        with lab.half_sent([*small, *large], itertools.cycle(FRAMINGS)) as halves:
+            eventually(lambda: lab.orthanc_link.open(by="upload") >= half, what="large bodies flowing to Orthanc")
+            lab.kill("upload")
+        assert not halves.acknowledged()
+        lab.heal()
+    found = lab.balance()
+    assert not found.stored
+    assert not lab.temporary_files()
+
+
+@pytest.mark.row("client gone mid-body, chunked and with length", "nothing stored, no event")
+def test_client_gone_mid_body(lab: Lab) -> None:
+    kinds = itertools.product(FRAMINGS, (False, True), (False, True), (False, True))
+    for framing, large, past_gateway, at_once in kinds:
+        images = lab.images(max(2, lab.scale.images // 16), large=large)
+        for some in (images[i : i + lab.scale.few] for i in range(0, len(images), lab.scale.few)):
+            with lab.half_sent(some, itertools.repeat(framing), past_gateway=past_gateway) as halves:
+                halves.go_away(at_once=at_once)
+    found = lab.balance()
+    assert not found.stored
+    assert not found.told
+    assert not lab.temporary_files()
+    after = lab.send(lab.images(1, exam=lab.exam()))
+    assert after.acknowledged(), "the service takes no more uploads"
