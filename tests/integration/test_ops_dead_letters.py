@@ -112,6 +112,21 @@ async def test_readers_take_turns_and_each_sees_all(desk: Desk) -> None:
     assert [one.total for one in found] == [300] * 5
 
 
+async def test_a_reader_stays_alone_until_the_letters_are_back(desk: Desk) -> None:
+    """The broker puts them back a moment after the channel closed; this one's last letter takes half a second."""
+    await desk.bury()
+
+    async def late() -> None:
+        await asyncio.sleep(0.5)
+        await desk.bury()
+
+    async with desk.letters.reading() as reading:
+        reading.depth = 2
+        coming = asyncio.create_task(late())
+    assert await desk.count(desk.dead) == 2
+    await coming
+
+
 async def test_who_waits_too_long_for_another_reader_is_told_so(desk: Desk) -> None:
     await desk.bury()
     hasty = desk.with_settings(busy_seconds=0.3)

@@ -16,7 +16,6 @@ from shared.errors import BrokerAway
 
 Look = Callable[[Letter, AbstractIncomingMessage], bool]
 
-_ACKNOWLEDGED_AT_ONCE = 16
 _SILENCE_SECONDS = 3.0  # letters that are not there any more are not waited for
 
 
@@ -33,7 +32,6 @@ class Reading:
         self._queue = queue
         self._copies = copies
         self._settings = settings
-        self._removing = asyncio.Lock()
         self._twins: Counter[str] = Counter()
 
     async def through(self, look: Look) -> bool:
@@ -97,22 +95,21 @@ class Reading:
         return letter if twin == 1 else replace(letter, id=f"{letter.id}-{twin}")
 
     async def remove(self, message: AbstractIncomingMessage) -> None:
-        """Take the letter out of the queue, for good."""
-        async with self._removing:
-            with broker_away():
-                await message.ack()
-                self.done += 1
-                if self.done % _ACKNOWLEDGED_AT_ONCE == 0:
-                    await self.settle()
+        """Take the letter out of the queue, for good once `settle` has returned."""
+        with broker_away():
+            await message.ack()
+        self.done += 1
 
     async def settle(self) -> None:
         """Wait until the queue has taken every acknowledgement.
 
-        A channel keeps them back where a quorum queue has many to write (32), and forgets those when it closes. What
-        is asked of the queue goes through its log behind them; the letter that this gets is given back with the others.
+        A channel keeps them back while a quorum queue has many to write, and forgets those when it closes. What is
+        asked of the queue goes through its log behind those that were sent, and then makes room for the others: twice,
+        and all are through. The two letters that this gets are given back with the rest.
         """
         queue = await self._channel.get_queue(self._queue, ensure=False)
-        await queue.get(fail=False)
+        for _ in range(2):
+            await queue.get(fail=False)
 
 
 async def depth_of(channel: AbstractChannel, queue: str) -> int:
