@@ -17,6 +17,8 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
+
 from tests.chaos import balance, images
 from tests.chaos.balance import Allowed, Balance
 from tests.chaos.clients import AT_ONCE, UPLOADER, Answer, Clients
@@ -150,7 +152,10 @@ class Lab:
 
     def freeze(self, name: str) -> None:
         """STOP: its connections stand, and nobody answers."""
-        pid = self.faulty.pid(name)
+        self.freeze_process(self.faulty.pid(name))
+
+    def freeze_process(self, pid: int) -> None:
+        """The same for a process that the lab has started."""
         os.kill(pid, signal.SIGSTOP)
         self._frozen.add(pid)
 
@@ -171,6 +176,17 @@ class Lab:
     def registered(self) -> int:
         """How many images are registered now."""
         return int(self.tables.ask("SELECT count(*) FROM images_medicales")[0][0])
+
+    def come_to_rest(self) -> None:
+        """Heal, and wait until all is done."""
+        self.heal()
+        undone = self._drain()
+        assert not undone, f"not done in time: {undone}"
+
+    def gauge(self, service: str, name: str) -> float:
+        """One metric without labels, as the service shows it now."""
+        shown = httpx.get(f"{self.faulty.system.service_url(service)}/metrics", timeout=10, trust_env=False).text
+        return float(next(line.split()[1] for line in shown.splitlines() if line.startswith(f"{name} ")))
 
     def temporary_files(self) -> list[str]:
         """What the services and the gateway left on the disk."""
