@@ -15,6 +15,7 @@ class Scale:
     kills: int = 10
     pause_at_most: float = 5.0  # the longest a client waits before it tries again, whatever Retry-After says
     leader_seconds: float = 60.0  # a reconciler that is frozen while it leads is cut off after these
+    compare_again_seconds: float = 600.0  # after an alarm
     answer_seconds: float = 60.0  # the services' patience with Orthanc
     drain_seconds: float = 600.0
     settings: dict[str, str] = field(default_factory=dict)
@@ -56,6 +57,7 @@ def small(images: int = 40) -> Scale:
         kills=2,
         pause_at_most=0.5,
         leader_seconds=3.0,
+        compare_again_seconds=3.0,
         answer_seconds=3.0,
         drain_seconds=60.0,
         settings={
