@@ -27,7 +27,7 @@ class Database:
         limits = {
             "statement_timeout": str(round(settings.statement_seconds * 1000)),
             "lock_timeout": str(round(settings.lock_seconds * 1000)),
-            "idle_in_transaction_session_timeout": "60000",
+            "idle_in_transaction_session_timeout": str(round(settings.idle_seconds * 1000)),
             "application_name": "examflow-registration",
         }
         self._engine = create_async_engine(

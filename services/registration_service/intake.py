@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registration_service import ledger, operators_word, outbox
@@ -39,7 +39,10 @@ async def take_in(session: AsyncSession, data: DicomStored, happened: datetime) 
     else:
         operators_word.forget_wish(entry)
         await _second_wish(session, entry, data)
-        await decide(session, entry)
+        if _may_be_gone(entry, happened):
+            _ask_orthanc_first(entry)
+        else:
+            await decide(session, entry)
     log.info(
         "image.decided",
         state=entry.state,
@@ -49,6 +52,17 @@ async def take_in(session: AsyncSession, data: DicomStored, happened: datetime) 
         exam=entry.wanted_exam_id,
     )
     return entry
+
+
+def _may_be_gone(entry: LedgerEntry, happened: datetime) -> bool:
+    """Whether the image was found deleted after it was stored as this event says: it may have waited long."""
+    return entry.code == State.DELETED and entry.decided_at is not None and happened < entry.decided_at
+
+
+def _ask_orthanc_first(entry: LedgerEntry) -> None:
+    """Leave it to the reconciler: it tells of the image once more if Orthanc has it, and else says `deleted` again."""
+    entry.code = entry.reason = None
+    entry.publish_after, entry.publishes = func.now(), 0
 
 
 async def decide(session: AsyncSession, *entries: LedgerEntry) -> None:

@@ -14,6 +14,9 @@ class DatabaseSettings(BaseModel):
     connect_seconds: float = 3.0
     statement_seconds: float = Field(10.0, description="the longest a statement may run")
     lock_seconds: float = Field(5.0, description="the longest wait for a lock")
+    idle_seconds: float = Field(
+        60.0, description="the longest that a transaction stands still: then its locks are freed"
+    )
 
 
 class ReconcilerSettings(BaseModel):

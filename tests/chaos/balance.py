@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.chaos.clients import UPLOADER, Answer
-from tests.chaos.facts import Entry, Facts, Record, Stored
+from tests.chaos.facts import Entry, Facts, Message, Record, Stored
 
 ANY = "any bytes"
 VISIBLE = ("waiting", "refused", "dead")
@@ -80,6 +80,7 @@ class _Drawing:
         self._records: dict[str, list[Record]] = {}
         for record in facts.records:
             self._records.setdefault(record.orthanc_id or record.sop_uid, []).append(record)
+        self._by_sop = {record.sop_uid: record.orthanc_id or record.sop_uid for record in facts.records}
         self._digests: dict[str, set[str]] = {}
         for image in facts.sent:
             self._digests.setdefault(image.orthanc_id, set()).add(image.digest if image.bytes_kept else ANY)
@@ -168,7 +169,7 @@ class _Drawing:
             if (times := max(len(records), by_sop[records[0].sop_uid])) > 1:
                 yield key, f"{times} records"
         # The same event sent twice is the outbox's good right; two events that say "new" are not.
-        new = {(m.event_id, m.orthanc_id or "") for m in self._facts.announced if m.data.get("created")}
+        new = {(m.event_id, self._about(m)) for m in self._facts.announced if m.data.get("created")}
         for orthanc_id, times in Counter(orthanc_id for _, orthanc_id in new).items():
             if times > 1:
                 yield orthanc_id, f"announced {times} times as new"
@@ -195,10 +196,15 @@ class _Drawing:
         for orthanc_id in {m.orthanc_id for m in facts.told if m.orthanc_id} - facts.stored.keys() - gone:
             yield orthanc_id, "an event about what is not in Orthanc"
 
+    def _about(self, message: Message) -> str:
+        """The image of an announcement; a record that HTTP made before its file came had no Orthanc id yet."""
+        sop_uid = str(message.data.get("sopInstanceUID"))
+        return message.orthanc_id or self._by_sop.get(sop_uid, sop_uid)
+
     def _untold(self) -> Why:
         """What was decided, and never announced."""
         said = {(message.kind, message.orthanc_id) for message in self._facts.announced}
-        said |= {("new", m.orthanc_id) for m in self._facts.announced if m.data.get("created")}
+        said |= {("new", self._about(m)) for m in self._facts.announced if m.data.get("created")}
         wanted = [("new", orthanc_id) for orthanc_id in self._records]
         wanted += [(f"image.{e.state}", i) for i, e in self._facts.ledger.items() if e.state in ("waiting", "refused")]
         return {orthanc_id: f"no {kind} announced" for kind, orthanc_id in wanted if (kind, orthanc_id) not in said}

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 from httpx_aiohttp import HttpxAiohttpClient
@@ -18,6 +19,7 @@ BOUNDARY = "lab-c0ffee"
 CONTENT_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
 ANSWER_SECONDS = 100.0  # longer than any time limit of the product: a client that gave up would hide a hang
 LOAD_SECONDS = 1200.0
+PIECE = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Answer:
     sop_uid: str = ""
     store: str = ""  # Orthanc's word: Success or AlreadyStored
     event: str = ""  # confirmed or pending
+    message: str = ""  # what a person is told of a refusal
 
     @property
     def acknowledged(self) -> bool:
@@ -40,13 +43,13 @@ class Answer:
 
 
 class Clients:
-    """Eight clients share a list of images; each sends one after the other, and again where that makes sense.
+    """Eight clients (or `at_once`) share a list of images; each sends one after the other, and again where that helps.
 
     A sane client comes again after 503 or a lost connection, when Retry-After says so, and gives up in the end.
     """
 
-    def __init__(self, url: str, token: str, *, tries: int, pause_at_most: float) -> None:
-        self._url, self._token = url, token
+    def __init__(self, url: str, token: str, *, tries: int, pause_at_most: float, at_once: int = AT_ONCE) -> None:
+        self._url, self._token, self._at_once = url, token, at_once
         self._tries, self._pause = tries, pause_at_most
         self.answers: list[Answer] = []
         self._images: Sequence[Image] = ()
@@ -88,7 +91,7 @@ class Clients:
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": CONTENT_TYPE}
         left = iter(images)
         async with HttpxAiohttpClient(base_url=self._url, headers=headers, timeout=ANSWER_SECONDS) as http:
-            await asyncio.gather(*(self._send_some(http, left) for _ in range(AT_ONCE)))
+            await asyncio.gather(*(self._send_some(http, left) for _ in range(self._at_once)))
 
     async def _send_some(self, http: httpx.AsyncClient, left: Iterator[Image]) -> None:
         for image in left:
@@ -99,7 +102,7 @@ class Clients:
         for left in reversed(range(self._tries)):
             began = time.monotonic()
             try:
-                answer = await http.post("/dicom/upload", content=form(image))
+                answer = await http.post("/dicom/upload", **_body(image))
             except httpx.TransportError as error:
                 self._note(Answer(image, 0, time.monotonic() - began, type(error).__name__))
                 wait = 1.0
@@ -113,6 +116,19 @@ class Clients:
 
     def _note(self, answer: Answer) -> None:
         self.answers.append(answer)
+
+
+def _body(image: Image) -> dict[str, Any]:
+    """A large one in pieces: aiohttp warns of bytes that are sent at one go."""
+    body = form(image)
+    if not image.large:
+        return {"content": body}
+    return {"content": _pieces(body), "headers": {"Content-Length": str(len(body))}}
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    for begin in range(0, len(body), PIECE):
+        yield body[begin : begin + PIECE]
 
 
 def form(image: Image) -> bytes:
@@ -132,8 +148,9 @@ def form(image: Image) -> bytes:
 def read(image: Image, answer: httpx.Response, seconds: float) -> Answer:
     """An answer, written down."""
     if not answer.is_success:
-        problem = str(answer.json().get("type", "")).removeprefix("/problems/")
-        return Answer(image, answer.status_code, seconds, problem)
+        said = answer.json()
+        problem = str(said.get("type", "")).removeprefix("/problems/")
+        return Answer(image, answer.status_code, seconds, problem, message=str(said.get("message", "")))
     data: dict[str, str] = answer.json()["data"]
     return Answer(
         image,

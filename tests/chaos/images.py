@@ -13,6 +13,8 @@ from tests import dicom_files
 ACCESSION_LENGTH = 16  # the most that DICOM allows
 _UID, _ACCESSION = b"1.2.826.0.1.3680043.2222222222.333333333", b"ACCESSION-NUMBER"
 _PARENTS = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID")
+PATIENT_ID, PATIENT_NAME = "1CT1", "CompressedSamples^CT1"
+OTHER_PATIENT_ID, OTHER_PATIENT_NAME = "2CT2", "CompressedSamples^CT2"
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,16 @@ class Image:
     large: bool = False
     description: str = ""
     bytes_kept: bool = True  # not by C-STORE, which rewrites the file meta information
+    patient_id: str = PATIENT_ID  # another one: another instance to Orthanc, under the same SOP Instance UID
+    patient_name: str = PATIENT_NAME  # another one: another data set under the same name
 
     @property
     def content(self) -> bytes:
         """Made anew each time: two thousand of them in memory would be 80 MB."""
         template = _template(accession=bool(self.accession), large=self.large)
-        return template.replace(_UID, self.sop_uid.encode()).replace(_ACCESSION, self.accession.encode() or _ACCESSION)
+        named = template.replace(_element("LO", PATIENT_ID), _element("LO", self.patient_id))
+        named = named.replace(PATIENT_NAME.encode(), self.patient_name.encode())
+        return named.replace(_UID, self.sop_uid.encode()).replace(_ACCESSION, self.accession.encode() or _ACCESSION)
 
     @functools.cached_property
     def digest(self) -> str:
@@ -40,8 +46,18 @@ class Image:
     @functools.cached_property
     def orthanc_id(self) -> str:
         """The name that Orthanc will give it."""
-        hexed = hashlib.sha1("|".join((*_parents(), self.sop_uid)).encode(), usedforsecurity=False).hexdigest()
+        hexed = hashlib.sha1(
+            "|".join((self.patient_id, *_parents()[1:], self.sop_uid)).encode(), usedforsecurity=False
+        ).hexdigest()
         return "-".join(hexed[i : i + 8] for i in range(0, 40, 8))
+
+    @property
+    def study_uid(self) -> str:
+        return _parents()[1]
+
+    @property
+    def series_uid(self) -> str:
+        return _parents()[2]
 
 
 def fresh(number: int, exam: str | None = None, accession: str = "", *, large: bool = False) -> list[Image]:
@@ -68,3 +84,8 @@ def _template(*, accession: bool, large: bool) -> bytes:
 def _parents() -> tuple[str, ...]:
     dataset = dcmread(dicom_files.FOLDER / "CT_small.dcm", stop_before_pixels=True)
     return tuple(str(dataset[name].value) for name in _PARENTS)
+
+
+def _element(kind: str, value: str) -> bytes:
+    """A value with its length before it, so that nothing else in the file is meant."""
+    return kind.encode() + len(value).to_bytes(2, "little") + value.encode()

@@ -10,14 +10,18 @@ assert found.registered == found.sent
 """
 
 import contextlib
+import dataclasses
 import os
 import signal
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
 
 from tests.chaos import balance, images
 from tests.chaos.balance import Allowed, Balance
-from tests.chaos.clients import UPLOADER, Answer, Clients
+from tests.chaos.clients import AT_ONCE, UPLOADER, Answer, Clients
 from tests.chaos.facts import Facts
 from tests.chaos.halves import Framing, Halves
 from tests.chaos.images import Image
@@ -25,6 +29,7 @@ from tests.chaos.scale import Scale
 from tests.chaos.setup import Setup
 from tests.chaos.stores import ANNOUNCED, DEAD, TOLD
 from tests.integration import given
+from tests.integration.reconciling import store_scu
 
 
 class Lab:
@@ -63,9 +68,9 @@ class Lab:
     # -- clients
 
     @contextlib.contextmanager
-    def sending(self, some: Sequence[Image], tries: int = 1) -> Iterator[Clients]:
+    def sending(self, some: Sequence[Image], tries: int = 1, clients: Clients | None = None) -> Iterator[Clients]:
         """Clients that upload these images meanwhile; at the end of the block all of them have ended."""
-        clients = self.clients(tries)
+        clients = clients or self.clients(tries)
         self.sent += some
         clients.begin(self.background, some)
         try:
@@ -76,11 +81,30 @@ class Lab:
             clients.give_up()  # a failed row must not send into the next
             self.answers += clients.answers
 
-    def send(self, some: Sequence[Image], tries: int = 1) -> Clients:
+    def send(self, some: Sequence[Image], tries: int = 1, clients: Clients | None = None) -> Clients:
         """The same without a fault meanwhile."""
-        with self.sending(some, tries) as clients:
+        with self.sending(some, tries, clients) as ended:
             pass
-        return clients
+        return ended
+
+    @contextlib.contextmanager
+    def storing(self, some: Sequence[Image], associations: int = 1) -> Iterator[None]:
+        """A modality that sends these images by C-STORE meanwhile; at the end of the block Orthanc has taken all."""
+        self.sent += [dataclasses.replace(image, bytes_kept=False) for image in some]
+        with ThreadPoolExecutor(associations) as pool:
+            parts = [some[part::associations] for part in range(associations)]
+            sending = [pool.submit(self._store, part) for part in parts if part]
+            yield
+        for one in sending:
+            one.result()
+
+    def store(self, some: Sequence[Image], associations: int = 1) -> None:
+        """The same without a fault meanwhile."""
+        with self.storing(some, associations):
+            pass
+
+    def _store(self, some: Sequence[Image]) -> None:
+        store_scu(self.faulty.system, (image.content for image in some))
 
     @contextlib.contextmanager
     def half_sent(
@@ -97,10 +121,10 @@ class Lab:
             halves.end()
             self.answers += halves.answers
 
-    def clients(self, tries: int) -> Clients:
+    def clients(self, tries: int = 1, at_once: int = AT_ONCE) -> Clients:
         url = self.faulty.system.url + "/api"
         token = self.running.token(UPLOADER)
-        return Clients(url, token, tries=tries, pause_at_most=self.scale.pause_at_most)
+        return Clients(url, token, tries=tries, pause_at_most=self.scale.pause_at_most, at_once=at_once)
 
     # -- faults
 
@@ -128,7 +152,10 @@ class Lab:
 
     def freeze(self, name: str) -> None:
         """STOP: its connections stand, and nobody answers."""
-        pid = self.faulty.pid(name)
+        self.freeze_process(self.faulty.pid(name))
+
+    def freeze_process(self, pid: int) -> None:
+        """The same for a process that the lab has started."""
         os.kill(pid, signal.SIGSTOP)
         self._frozen.add(pid)
 
@@ -149,6 +176,17 @@ class Lab:
     def registered(self) -> int:
         """How many images are registered now."""
         return int(self.tables.ask("SELECT count(*) FROM images_medicales")[0][0])
+
+    def come_to_rest(self) -> None:
+        """Heal, and wait until all is done."""
+        self.heal()
+        undone = self._drain()
+        assert not undone, f"not done in time: {undone}"
+
+    def gauge(self, service: str, name: str) -> float:
+        """One metric without labels, as the service shows it now."""
+        shown = httpx.get(f"{self.faulty.system.service_url(service)}/metrics", timeout=10, trust_env=False).text
+        return float(next(line.split()[1] for line in shown.splitlines() if line.startswith(f"{name} ")))
 
     def temporary_files(self) -> list[str]:
         """What the services and the gateway left on the disk."""

@@ -69,9 +69,13 @@ class Proxy:
         self._background.call(self._release)
         self.listen()
 
-    def _release(self) -> None:
-        self._held.clear()
-        for link in self._standing(None):
+    def release(self, by: str) -> None:
+        """What was held for this service alone flows again; all other faults stay."""
+        self._background.call(lambda: self._release(by))
+
+    def _release(self, by: str | None = None) -> None:
+        self._held = {held for held in self._held if by and held[1] != by}
+        for link in self._standing(by):
             for direction in DIRECTIONS:
                 link.flush(direction)
 

@@ -14,6 +14,8 @@ class Scale:
     restarts: int = 30
     kills: int = 10
     pause_at_most: float = 5.0  # the longest a client waits before it tries again, whatever Retry-After says
+    leader_seconds: float = 60.0  # a reconciler that is frozen while it leads is cut off after these
+    compare_again_seconds: float = 600.0  # after an alarm
     answer_seconds: float = 60.0  # the services' patience with Orthanc
     drain_seconds: float = 600.0
     settings: dict[str, str] = field(default_factory=dict)
@@ -54,6 +56,8 @@ def small(images: int = 40) -> Scale:
         restarts=3,
         kills=2,
         pause_at_most=0.5,
+        leader_seconds=3.0,
+        compare_again_seconds=3.0,
         answer_seconds=3.0,
         drain_seconds=60.0,
         settings={
@@ -61,6 +65,8 @@ def small(images: int = 40) -> Scale:
             "EXAMFLOW_RECONCILER__GRACE_SECONDS": "3",
             "EXAMFLOW_RECONCILER__REPUBLISH_SECONDS": "[3]",
             "EXAMFLOW_RECONCILER__CHANGES_PAUSE_SECONDS": "0.3",
+            "EXAMFLOW_RECONCILER__COMPARE_AGAIN_SECONDS": "3",
+            "EXAMFLOW_RECONCILER__GAUGES_PAUSE_SECONDS": "1",
             "EXAMFLOW_RECONCILER__PUBLISH_PAUSE_SECONDS": "0.3",
             "EXAMFLOW_MESSAGES__RETRY_SECONDS": "[1, 2, 3]",
         },

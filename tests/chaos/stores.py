@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 
 from deploy.local.system import System
+from shared.orthanc import PARKED
 from tests.chaos.facts import Entry, Message, Record, Stored
 from tests.integration import scratch
 
@@ -44,10 +46,24 @@ class Orthanc:
         answer = self.http.get(f"/instances/{orthanc_id}/file")
         return hashlib.md5(answer.content, usedforsecurity=False).hexdigest() if answer.is_success else ""
 
+    def parked(self, ids: Iterable[str]) -> set[str]:
+        """Those of the instances that have a context parked on them."""
+        with ThreadPoolExecutor(READERS) as pool:
+            wanted = [*ids]
+            answers = pool.map(lambda i: self.http.get(f"/instances/{i}/metadata/{PARKED}").is_success, wanted)
+            return {orthanc_id for orthanc_id, there in zip(wanted, answers, strict=True) if there}
+
+    def delete(self, ids: Iterable[str]) -> None:
+        for orthanc_id in ids:
+            self.http.delete(f"/instances/{orthanc_id}").raise_for_status()
+
+    def clear_changes(self) -> None:
+        self.http.delete("/changes").raise_for_status()
+
     def empty(self) -> None:
         for patient in self._get("/patients"):
             self.http.delete(f"/patients/{patient}").raise_for_status()
-        self.http.delete("/changes").raise_for_status()
+        self.clear_changes()
         self.http.delete("/exports").raise_for_status()
 
     def _get(self, path: str) -> Any:

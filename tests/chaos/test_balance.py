@@ -169,3 +169,12 @@ def test_a_second_exam_must_be_told() -> None:
     assert _draw(**second, ledger=conflict).lost
     assert _draw(Allowed(conflict=True), **second).lost
     _draw(Allowed(conflict=True), **second, ledger=conflict).must_hold()
+
+
+def test_a_record_that_stood_before_its_file_was_announced_without_an_orthanc_id() -> None:
+    early = Message("event-1", "image.registered", None, {"created": True, "sopInstanceUID": IMAGE.sop_uid})
+    linked = Message("event-2", "image.registered", ONE, {"created": False})
+    _draw(announced=[early, linked]).must_hold()
+    assert ONE in _draw(announced=[early, replace(NEW, event_id="event-3")]).duplicated
+    stranger = replace(early, data={"created": True, "sopInstanceUID": OTHER.sop_uid})
+    assert list(_draw(announced=[stranger, linked]).untold) == [ONE]

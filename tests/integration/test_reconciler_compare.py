@@ -131,6 +131,24 @@ async def test_deleted_in_orthanc_and_stored_again(reconciler: Reconciling) -> N
     assert said == [("image.registered", True), ("image.registered", False)]
 
 
+async def test_an_event_from_before_the_deletion_registers_nothing_that_is_gone(reconciler: Reconciling) -> None:
+    exam, content = given.name(), image()
+    await given.open_exam(reconciler.database, exam, "user:alice")
+    orthanc_id = reconciler.put(content)
+    await reconciler.run()
+    reconciler.delete(orthanc_id)
+    await _compare(reconciler)
+    await given.take(reconciler.database, as_uploaded(orthanc_id, exam))  # it lay in the queue meanwhile
+    assert await reconciler.records(orthanc_id) == []
+    await reconciler.run()
+    assert await reconciler.state(orthanc_id) == "deleted"
+
+    reconciler.put(content)
+    await given.take(reconciler.database, as_uploaded(orthanc_id, exam))
+    await reconciler.run()
+    assert await reconciler.records(orthanc_id) == [exam]  # it is there after all, and its exam was not forgotten
+
+
 async def test_a_mass_of_vanished_images_is_an_alarm_and_no_change(reconciler: Reconciling) -> None:
     ghosts = [given.image(exam=given.name()) for _ in range(51)]
     for ghost in ghosts:
