@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import structlog
 from aio_pika.abc import AbstractChannel
@@ -21,6 +22,8 @@ from shared.settings import BrokerSettings
 log = structlog.get_logger()
 
 START_PAUSE_SECONDS = 2.0
+AnswerT = TypeVar("AnswerT")
+_ASKING: set["asyncio.Task[Any]"] = set()  # the event loop itself keeps no task alive
 # What aio-pika, aiormq and FastStream raise when a publish was not confirmed, or nobody took it.
 NOT_CONFIRMED = (AMQPError, DeliveryError, ConnectionError, TimeoutError, OSError, RuntimeError, IncorrectState)
 
@@ -113,8 +116,7 @@ class Publisher:
 
 async def exchange_answers(broker: RabbitBroker, settings: BrokerSettings) -> None:
     """Readiness: a round trip to the broker that finds the exchange; raises where it does not."""
-    async with _own_channel(broker) as channel:
-        await channel.get_exchange(settings.exchange, ensure=True)
+    await _asked(broker, lambda channel: channel.get_exchange(settings.exchange, ensure=True))
 
 
 @dataclass(frozen=True)
@@ -127,9 +129,8 @@ class QueueCounts:
 
 async def queue_counts(broker: RabbitBroker, queue: str) -> QueueCounts:
     """Ask the broker about a queue, which needs no permission; raises where there is none, or no broker."""
-    async with _own_channel(broker) as channel:
-        declared = (await channel.declare_queue(queue, passive=True)).declaration_result
-        return QueueCounts(declared.message_count or 0, declared.consumer_count or 0)
+    declared = (await _asked(broker, lambda channel: channel.declare_queue(queue, passive=True))).declaration_result
+    return QueueCounts(declared.message_count or 0, declared.consumer_count or 0)
 
 
 async def queue_consumed(broker: RabbitBroker, queue: str) -> None:
@@ -140,16 +141,30 @@ async def queue_consumed(broker: RabbitBroker, queue: str) -> None:
 
 async def queue_depth(broker: RabbitBroker, queue: str) -> int:
     """How many messages lie in the queue and in nobody's hands; raises where it cannot be asked."""
-    async with _own_channel(broker) as channel:
-        declared = await channel.declare_queue(queue, passive=True)
-        return declared.declaration_result.message_count or 0
+    return (await queue_counts(broker, queue)).messages
 
 
-@contextlib.asynccontextmanager
-async def _own_channel(broker: RabbitBroker) -> AsyncIterator[AbstractChannel]:
-    """A channel for one question: an error in it closes no other."""
+async def _asked(broker: RabbitBroker, question: Callable[[AbstractChannel], Awaitable[AnswerT]]) -> AnswerT:
+    """The answer to one question, on a channel of its own: an error in it closes no other.
+
+    The question goes on to its end even if nobody waits for that any more, as readiness does not for long: a channel
+    given up while it closes is closed twice, and for that RabbitMQ closes the connection with all that is on it.
+    """
+    asking = asyncio.create_task(_ask(broker, question), name="broker-question")
+    _ASKING.add(asking)
+    asking.add_done_callback(_forget)
+    return await asyncio.shield(asking)
+
+
+async def _ask(broker: RabbitBroker, question: Callable[[AbstractChannel], Awaitable[AnswerT]]) -> AnswerT:
     connection = broker._connection  # noqa: SLF001  # FastStream's ping reads a flag, and offers no round trip
     if connection is None or connection.is_closed:
         raise ConnectionError("not connected")
     async with connection.channel() as channel:
-        yield channel
+        return await question(channel)
+
+
+def _forget(asking: "asyncio.Task[Any]") -> None:
+    _ASKING.discard(asking)
+    if not asking.cancelled():
+        asking.exception()  # whoever still waited has it

@@ -12,7 +12,7 @@ from aio_pika.abc import AbstractChannel
 
 from deploy.local.ports import Ports
 from deploy.local.system import System
-from shared.broker import Publisher, make_broker, running
+from shared.broker import Publisher, exchange_answers, make_broker, running
 from shared.errors import BrokerAway
 from shared.events import Event, EventData, ExamRightsChanged, ImageMoved
 from shared.settings import BrokerSettings
@@ -166,3 +166,22 @@ async def test_a_wrong_password_is_away_and_no_hang(system: System) -> None:
     broker = make_broker(settings, "test")
     async with running(broker):
         await _fails_in_time(Publisher(broker, settings))
+
+
+async def test_a_question_that_nobody_waits_for_any_more_closes_no_connection(system: System) -> None:
+    """Readiness gives up after two seconds: on a busy machine in the middle of it."""
+    settings, closed = accounts.broker(system, "registration"), []
+    broker = make_broker(settings, "test")
+    await broker.start()
+    try:
+        assert broker._connection is not None
+        broker._connection.close_callbacks.add(lambda *_: closed.append(1))
+        for number in range(40):
+            asking = asyncio.create_task(exchange_answers(broker, settings))
+            await asyncio.sleep(number / 4000)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        await Publisher(broker, settings).publish(_rights(), mandatory=False)
+        assert not closed
+    finally:
+        await broker.stop()
