@@ -15,6 +15,7 @@ Problem                        a refusal with a status, a code and a sentence (R
 |  |- RegistrationAway
 |  `- KeysAway                 no key to verify tokens with could be had
 |- OrthancNonsense        502  Orthanc answered what its contract does not allow
+|  `- StoreFailed          502  ... to a store, by an error of its own, which may be over the next time
 |- StoreRefused           400  Orthanc cannot read the file
 `- StorageFull            507  Orthanc has no room left
 
@@ -157,6 +158,10 @@ class OrthancNonsense(Problem):
     status, code, title = 502, "orthanc-nonsense", "Unexpected answer from the image store"
     en = "The image store (Orthanc) gave an answer that cannot be used ({what}); tell the operators."
     fr = "Le PACS (Orthanc) a donné une réponse inutilisable ({what}) ; prévenez l'exploitation."
+
+
+class StoreFailed(OrthancNonsense):
+    pass
 
 
 class StorageFull(Problem):

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import httpx
 from httpx_aiohttp import HttpxAiohttpClient
 
-from shared.errors import OrthancAway, OrthancNonsense, OrthancSlow, StorageFull, StoreRefused
+from shared.errors import OrthancAway, OrthancNonsense, OrthancSlow, StorageFull, StoreFailed, StoreRefused
 from shared.settings import OrthancSettings
 
 PARKED = "1024"  # the user metadata in which an upload's context waits while the broker is away
@@ -58,12 +58,14 @@ class Orthanc:
         await self._http.aclose()
 
     async def store(self, content: bytes | AsyncIterable[bytes]) -> Stored:
-        """POST one DICOM file. Raises StoreRefused, StorageFull, OrthancNonsense or OrthancAway."""
+        """POST one DICOM file. Raises StoreRefused, StorageFull, StoreFailed, OrthancNonsense or OrthancAway."""
         answer = await self._ask("POST", "/instances", content=content, content_type="application/dicom")
         if answer.status_code == 400:
             raise StoreRefused
         if answer.status_code == 507 or (answer.status_code == 500 and _status(answer) == STORAGE_FULL):
             raise StorageFull
+        if answer.status_code >= 500:
+            raise StoreFailed(what=f"HTTP {answer.status_code} to a store")
         if answer.status_code != 200:
             raise OrthancNonsense(what=f"HTTP {answer.status_code} to a store")
         return _stored(_object(answer))

@@ -12,7 +12,7 @@ from services.upload_service.dicom import DEFLATED, Header, cut_off, read_header
 from services.upload_service.errors import FileEmpty
 from services.upload_service.fingerprint import Fingerprint
 from services.upload_service.settings import Settings
-from shared.errors import OrthancAway, OrthancSlow
+from shared.errors import OrthancAway, OrthancSlow, StoreFailed
 from shared.orthanc import Orthanc, Stored
 
 PARSED_AT_ONCE = 64 * 1024  # some 2 ms at the worst; a thread costs 0.1 ms
@@ -66,7 +66,8 @@ class Receiving:
     async def _again(self, content: bytes) -> Stored:
         """Store a whole file; a connection that was refused or lost is tried again, since storing twice is harmless.
 
-        No answer in time is not: a second wait would outlast the client's patience.
+        So is an error of Orthanc's own: 1.10 makes a directory for one file while it tidies it away after another that
+        was stored already, and answers 500. Not so silence: a second wait would outlast the client's patience.
         """
         retrying = stamina.retry_context(
             on=_may_be_tried_again, attempts=STORE_ATTEMPTS, timeout=STORE_SECONDS, wait_initial=0.1, wait_max=1.0
@@ -98,9 +99,11 @@ class Receiving:
         """Stream the file on; what stops it short (client, limit, form) is raised in place of Orthanc's answer."""
         try:
             return await self._orthanc.store(self._rest(begin, header))
-        except Exception:
+        except Exception as error:
             if self._failure is not None:
                 raise self._failure from None
+            if isinstance(error, StoreFailed):  # what has flowed by cannot be sent again from here, but by the client
+                raise OrthancAway from error
             raise
 
     async def _rest(self, begin: bytes, header: Header) -> AsyncIterator[bytes]:
@@ -130,4 +133,4 @@ class Receiving:
 
 
 def _may_be_tried_again(error: Exception) -> bool:
-    return isinstance(error, OrthancAway) and not isinstance(error, OrthancSlow)
+    return isinstance(error, OrthancAway | StoreFailed) and not isinstance(error, OrthancSlow)
