@@ -34,7 +34,8 @@ def _statuses(clients: Clients) -> dict[str, Counter[int]]:
 
 @pytest.mark.row("the same file 16 times at once", "one row: 201 once, 200 for the others")
 def test_same_file_sixteen_times_at_once(lab: Lab) -> None:
-    small, large = lab.images(lab.scale.images // 8, exam=lab.exam()), lab.images(1, exam=lab.exam(), large=True)
+    small = [image for _ in range(lab.scale.images // 8) for image in lab.images(1, exam=lab.exam())]
+    large = lab.images(1, exam=lab.exam(), large=True)
     same = [image for image in (*small, *large) for _ in range(TIMES)]
     clients = lab.send(same, clients=lab.clients(tries=lab.scale.tries, at_once=TIMES))
     found = lab.balance()
