@@ -39,3 +39,8 @@ def leaders(tables: Tables, *, waiting: bool = False) -> set[int]:
     if waiting:
         query += " AND pid IN (SELECT pid FROM pg_locks WHERE NOT granted)"
     return {pid for (pid,) in tables.ask(query, leader=_LEADER_LOCK)}
+
+
+def waiting(tables: Tables) -> int:
+    """How many transactions stand before a locked table."""
+    return int(tables.ask("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'relation'")[0][0])

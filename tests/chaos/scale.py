@@ -65,6 +65,7 @@ def small(images: int = 40) -> Scale:
             "EXAMFLOW_RECONCILER__GRACE_SECONDS": "3",
             "EXAMFLOW_RECONCILER__REPUBLISH_SECONDS": "[3]",
             "EXAMFLOW_RECONCILER__CHANGES_PAUSE_SECONDS": "0.3",
+            "EXAMFLOW_RECONCILER__CHANGES_OVERLAP": "5",  # else it would read all images of a row again
             "EXAMFLOW_RECONCILER__COMPARE_AGAIN_SECONDS": "3",
             "EXAMFLOW_RECONCILER__GAUGES_PAUSE_SECONDS": "1",
             "EXAMFLOW_RECONCILER__PUBLISH_PAUSE_SECONDS": "0.3",
