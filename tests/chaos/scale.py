@@ -13,6 +13,7 @@ class Scale:
     long_outage_seconds: float = 120.0
     restarts: int = 30
     kills: int = 10
+    letters: int = 10_000  # dead letters that are many
     pause_at_most: float = 5.0  # the longest a client waits before it tries again, whatever Retry-After says
     leader_seconds: float = 60.0  # a reconciler that is frozen while it leads is cut off after these
     compare_again_seconds: float = 600.0  # after an alarm
@@ -55,6 +56,7 @@ def small(images: int = 40) -> Scale:
         long_outage_seconds=5.0,
         restarts=3,
         kills=2,
+        letters=500,
         pause_at_most=0.5,
         leader_seconds=3.0,
         compare_again_seconds=3.0,
