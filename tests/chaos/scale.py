@@ -18,6 +18,10 @@ class Scale:
     leader_seconds: float = 60.0  # a reconciler that is frozen while it leads is cut off after these
     compare_again_seconds: float = 600.0  # after an alarm
     answer_seconds: float = 60.0  # the services' patience with Orthanc
+    lock_seconds: float = 5.0  # registration's, with a lock of PostgreSQL
+    statement_seconds: float = 10.0  # and with a statement
+    prefetch: int = 64  # messages that it has in hand at once
+    retry_seconds: tuple[float, ...] = (10, 60, 600)  # the pauses before a message that failed is tried again
     drain_seconds: float = 600.0
     settings: dict[str, str] = field(default_factory=dict)
 
@@ -61,6 +65,10 @@ def small(images: int = 40) -> Scale:
         leader_seconds=3.0,
         compare_again_seconds=3.0,
         answer_seconds=3.0,
+        lock_seconds=2.0,
+        statement_seconds=3.0,
+        prefetch=8,
+        retry_seconds=(1, 2, 3),
         drain_seconds=60.0,
         settings={
             "EXAMFLOW_ORTHANC__ANSWER_SECONDS": "3",
@@ -71,5 +79,8 @@ def small(images: int = 40) -> Scale:
             "EXAMFLOW_RECONCILER__GAUGES_PAUSE_SECONDS": "1",
             "EXAMFLOW_RECONCILER__PUBLISH_PAUSE_SECONDS": "0.3",
             "EXAMFLOW_MESSAGES__RETRY_SECONDS": "[1, 2, 3]",
+            "EXAMFLOW_BROKER__PREFETCH": "8",
+            "EXAMFLOW_DATABASE__LOCK_SECONDS": "2",
+            "EXAMFLOW_DATABASE__STATEMENT_SECONDS": "3",
         },
     )
