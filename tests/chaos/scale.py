@@ -31,6 +31,11 @@ class Scale:
         return min(self.images, 40)
 
     @property
+    def handful(self) -> int:
+        """For images each of which waits for a time limit of seconds."""
+        return min(self.images // 5, 40)
+
+    @property
     def tries(self) -> int:
         """Of a client that outlasts the outage."""
         return int(self.outage_seconds / self.pause_at_most) + 20
@@ -72,6 +77,7 @@ def small(images: int = 40) -> Scale:
         drain_seconds=60.0,
         settings={
             "EXAMFLOW_ORTHANC__ANSWER_SECONDS": "3",
+            "EXAMFLOW_BROKER__HEARTBEAT_SECONDS": "3",
             "EXAMFLOW_RECONCILER__GRACE_SECONDS": "3",
             "EXAMFLOW_RECONCILER__REPUBLISH_SECONDS": "[3]",
             "EXAMFLOW_RECONCILER__CHANGES_PAUSE_SECONDS": "0.3",
