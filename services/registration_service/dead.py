@@ -44,4 +44,6 @@ def named_instance(body: bytes) -> str | None:
         orthanc_id = json.loads(body)["data"]["orthancInstanceId"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    return orthanc_id if isinstance(orthanc_id, str) and "\0" not in orthanc_id else None
+    # PostgreSQL holds neither NUL nor half a character, which JSON lets through.
+    fits = isinstance(orthanc_id, str) and orthanc_id.isascii() and "\0" not in orthanc_id
+    return orthanc_id if fits else None
