@@ -78,10 +78,12 @@ class Settling:
         CONSUMED.labels(queue, outcome).inc()
 
     async def _again(self, message: RabbitMessage, queue: str, reason: str) -> str:
-        attempt, pauses = self._copies.told(message).attempt, self._settings.retry_seconds
-        if attempt > len(pauses):
+        told, pauses = self._copies.told(message), self._settings.retry_seconds
+        if told.attempt > len(pauses):
             return await self._bury(message, queue, reason)
-        await self._copy(message, rung(queue, attempt), queue, reason, attempt + 1, pauses[attempt - 1])
+        pause = pauses[told.attempt - 1]
+        await self._insist(lambda: self._dead.expect_again(message.body, told.publisher, pause))
+        await self._copy(message, rung(queue, told.attempt), queue, reason, told.attempt + 1, pause)
         return "retried"
 
     async def _bury(self, message: RabbitMessage, queue: str, reason: str) -> str:
