@@ -73,7 +73,7 @@ def small(images: int = 40) -> Scale:
         lock_seconds=2.0,
         statement_seconds=3.0,
         prefetch=8,
-        retry_seconds=(1, 2, 3),
+        retry_seconds=(0.5, 2, 3),
         drain_seconds=60.0,
         settings={
             "EXAMFLOW_ORTHANC__ANSWER_SECONDS": "3",
@@ -84,7 +84,7 @@ def small(images: int = 40) -> Scale:
             "EXAMFLOW_RECONCILER__COMPARE_AGAIN_SECONDS": "3",
             "EXAMFLOW_RECONCILER__GAUGES_PAUSE_SECONDS": "1",
             "EXAMFLOW_RECONCILER__PUBLISH_PAUSE_SECONDS": "0.3",
-            "EXAMFLOW_MESSAGES__RETRY_SECONDS": "[1, 2, 3]",
+            "EXAMFLOW_MESSAGES__RETRY_SECONDS": "[0.5, 2, 3]",
             "EXAMFLOW_BROKER__PREFETCH": "8",
             "EXAMFLOW_DATABASE__LOCK_SECONDS": "2",
             "EXAMFLOW_DATABASE__STATEMENT_SECONDS": "3",

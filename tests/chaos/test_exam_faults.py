@@ -15,7 +15,7 @@ from tests.chaos.lab import Lab
 from tests.chaos.messages import Outgoing
 from tests.integration import given
 
-LATENCY = 0.01  # to and from PostgreSQL: transactions overlap that a fast machine would have one after the other
+LATENCY = 0.03  # to and from PostgreSQL: transactions overlap that a fast machine would have one after the other
 CHUNK = 8  # exams opened at once, beside as many uploads
 HIS, SOURCE = "admin", "/partner/his"  # which has no account of its own here
 FIRST, LAST = 1, 2  # versions

@@ -17,7 +17,7 @@ from tests.running import eventually
 IN_FLIGHT = 4  # so many messages at least are at the point where the fault happens
 STOP_SECONDS = 25.0  # until the supervisor kills what was told to end
 QUEUE = "registration.dicom-stored"
-LATENCY = 0.02  # seconds, each way
+LATENCY = 0.05  # seconds, each way
 
 
 def _under_load(lab: Lab, fault: Callable[[Lab], None]) -> Balance:
@@ -119,10 +119,10 @@ def test_registration_ended_under_load(lab: Lab) -> None:
     "30 rolling restarts over a backlog", "one row each, every announcement made, nothing innocent in the dead letters"
 )
 def test_registration_restarted_over_a_backlog(lab: Lab) -> None:
-    some = lab.scale.restarts * (lab.scale.prefetch + 8)  # what it has in hand it finishes before it ends
+    some = lab.scale.restarts * (lab.scale.prefetch + 24)  # what it has in hand it finishes before it ends
     images = lab.images(max(lab.scale.images, some), exam=lab.exam())
     with lab.sending(images) as clients:
-        lab.stop("registration")
+        lab.stop("registration", "reconciler")  # nobody but the broker shall bring a message back
         clients.have_ended(1)
         lab.database_link.delay(LATENCY)  # it would be done before the first restart
         for _ in range(lab.scale.restarts):
@@ -130,6 +130,9 @@ def test_registration_restarted_over_a_backlog(lab: Lab) -> None:
             _is_at_work(lab)
             lab.stop("registration")
             assert lab.registered() < len(images), "nothing was left to do"
+        lab.database_link.delay(0)
+        lab.start("registration")
+        eventually(lambda: lab.registered() == len(images), lab.scale.drain_seconds, "the end of the backlog")
     _one_row_each(lab)
 
 

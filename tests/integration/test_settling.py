@@ -266,6 +266,18 @@ async def test_the_row_of_an_image_whose_message_dies_says_so(desk: Desk, state:
     assert await _row(desk, data) == (then, *expected)
 
 
+async def test_an_image_whose_message_comes_back_is_not_told_again_before(desk: Desk) -> None:
+    desk.messages = desk.messages.model_copy(update={"retry_seconds": [500.0]})
+    data = given.image()
+    await _note(desk, data, "seen")
+    async with desk.consumer(_broken):
+        await desk.send(given.event(data), user_id="admin")
+        await take(desk.rungs[0])
+    query = "SELECT publish_after > now() + interval '900 s' FROM intake_ledger WHERE orthanc_id = :id"
+    assert await scratch.fetch(desk.system, "examflow", query, id=data.orthanc_instance_id) == [(True,)]
+    assert await _row(desk, data) == ("seen", None, None)
+
+
 async def test_a_message_of_somebody_who_is_not_believed_marks_no_row(desk: Desk) -> None:
     data = given.image()
     await _note(desk, data, "seen")
