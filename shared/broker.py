@@ -15,6 +15,7 @@ from faststream.rabbit.prometheus import RabbitPrometheusMiddleware
 from prometheus_client import REGISTRY
 from yarl import URL
 
+from shared.cancellation import only_ours, within
 from shared.errors import BrokerAway
 from shared.events import CONTENT_TYPE, DataT, Event
 from shared.settings import BrokerSettings
@@ -60,7 +61,8 @@ async def running(broker: RabbitBroker) -> AsyncIterator[None]:
 async def _start(broker: RabbitBroker) -> None:
     while True:
         try:
-            await broker.start()
+            with only_ours():
+                await broker.start()
             log.info("broker.connected")
             return
         except NOT_CONFIRMED as error:
@@ -96,7 +98,7 @@ class Publisher:
         """The same for an event that is JSON already."""
         try:
             # FastStream's own timeout does not cover the wait for a reconnection.
-            async with asyncio.timeout(self._settings.confirm_seconds):
+            async with within(self._settings.confirm_seconds):
                 await self._broker.publish(
                     body,
                     exchange=self._exchange,

@@ -13,6 +13,8 @@ from shared.errors import OrthancAway, OrthancNonsense, OrthancSlow, StorageFull
 from shared.settings import OrthancSettings
 
 PARKED = "1024"  # the user metadata in which an upload's context waits while the broker is away
+# An entity tag that no value has: Orthanc asks for a match where a value stands, and for nothing where none does.
+_NO_REVISION = '"0-none"'
 STORAGE_FULL = 14  # OrthancStatus of a full disk, sent with HTTP 500 by 1.10 and with 507 later
 
 
@@ -114,11 +116,13 @@ class Orthanc:
         answer = await self._get(f"/instances/{instance_id}/metadata/{number}")
         return None if answer is None else answer.text
 
-    async def set_metadata(self, instance_id: str, number: str, text: str) -> None:
-        """Write a metadata value; one that stands there is overwritten silently, so look first."""
-        answer = await self._ask("PUT", f"/instances/{instance_id}/metadata/{number}", content=text.encode())
-        if answer.status_code != 200:
+    async def add_metadata(self, instance_id: str, number: str, text: str) -> bool:
+        """Write a metadata value where none stands, else return False. Of several writers at once one does."""
+        path = f"/instances/{instance_id}/metadata/{number}"
+        answer = await self._ask("PUT", path, content=text.encode(), headers={"If-Match": _NO_REVISION})
+        if answer.status_code not in (200, 409):
             raise OrthancNonsense(what=f"HTTP {answer.status_code} to a metadata value")
+        return answer.status_code == 200
 
     async def delete_metadata(self, instance_id: str, number: str) -> None:
         """Take a metadata value away; none standing there is as good."""
@@ -183,8 +187,9 @@ class Orthanc:
         content_type: str | None = None,
         accept: str = "*/*",
         params: dict[str, str | int] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> httpx.Response:
-        headers = {"Accept": accept} | ({"Content-Type": content_type} if content_type else {})
+        headers = {"Accept": accept} | ({"Content-Type": content_type} if content_type else {}) | (headers or {})
         try:
             answer = await self._http.request(method, path, content=content, headers=headers, params=params)
         except httpx.ReadTimeout as error:

@@ -13,6 +13,7 @@ from fastapi_offline import FastAPIOffline
 from prometheus_fastapi_instrumentator import Instrumentator
 
 from shared import correlation, problem_json
+from shared.cancellation import only_ours, within
 from shared.logs import configure_logs
 from shared.settings import ServiceSettings
 from shared.tokens import TokenVerifier
@@ -84,7 +85,7 @@ def _health(checks: Mapping[str, Check], seconds: float) -> APIRouter:
 async def _ask(check: Check, seconds: float) -> str:
     """`ok`, or what went wrong; whatever it is, the service is not ready and goes on."""
     try:
-        async with asyncio.timeout(seconds):
+        async with within(seconds):
             await check()
     except TimeoutError:
         return f"no answer within {seconds:g} s"
@@ -113,7 +114,8 @@ async def every(seconds: float, work: Work, name: str) -> None:
     """Run the work again and again with a pause; a failure is logged and tried again next time."""
     while True:
         try:
-            await work()
+            with only_ours():
+                await work()
         except Exception as error:  # noqa: BLE001  # a background task that dies silently is worse than any error in it
             log.error("background.failed", task=name, kind=type(error).__name__, why=str(error)[:300])
         await asyncio.sleep(seconds)

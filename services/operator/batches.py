@@ -14,8 +14,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from services.operator.choosing import Chosen
-from services.operator.errors import OperatorError
-from services.operator.screen import say
+from services.operator.errors import OperatorError, TryLater
+from services.operator.screen import refuse, say
+
+PAUSES = [5, 10, 20]  # seconds
 
 Ask = Callable[[list[str]], dict[str, Any]]
 Name = Callable[[Sequence[Chosen]], Sequence[Chosen]]
@@ -53,7 +55,7 @@ def run(letters: Sequence[Chosen], name: Name, ask: Ask, rate: float | None = No
         while tally.left and not stop.asked:
             began = time.monotonic()
             try:
-                settled = tally.add(ask([one.id for one in name(tally.left)]))
+                settled = tally.add(_patiently(ask, [one.id for one in name(tally.left)], stop))
                 if not settled:
                     raise OperatorError("The others could not be found in time; try again.")
             except OperatorError as error:
@@ -63,6 +65,19 @@ def run(letters: Sequence[Chosen], name: Name, ask: Ask, rate: float | None = No
                 stop.wait(settled / rate - (time.monotonic() - began))
     tally.stopped_by = stop.signal if tally.left else None
     return tally
+
+
+def _patiently(ask: Ask, ids: list[str], stop: "_Stop") -> dict[str, Any]:
+    """A run of minutes outlasts what is busy or away for a moment; asking twice is harmless."""
+    for pause in PAUSES:
+        try:
+            return ask(ids)
+        except TryLater as error:
+            if stop.asked:
+                raise
+            refuse(f"{error} Trying again in {pause} s.")
+            stop.wait(pause)
+    return ask(ids)
 
 
 def told(tally: Tally) -> str:

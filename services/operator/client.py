@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import httpx
 
-from services.operator.errors import OperatorError
+from services.operator.errors import OperatorError, TryLater
 from services.operator.settings import Settings
 
 
@@ -44,7 +44,7 @@ class Client:
             raise OperatorError(f"{self._http.base_url} does not answer ({error}); is EXAMFLOW_URL right?") from error
         if answer.is_success:
             return answer.json() if answer.content else None
-        raise OperatorError(_sentence(answer))
+        raise (TryLater if answer.status_code in (503, 504) else OperatorError)(_sentence(answer))
 
 
 def quoted(part: str) -> str:

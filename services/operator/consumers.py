@@ -54,8 +54,12 @@ def _show(consumer: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _told(consumer: dict[str, Any]) -> str:
-    waiting = "RabbitMQ does not answer" if consumer["messages"] is None else f"{consumer['messages']} messages wait"
+    waiting = "RabbitMQ does not answer" if consumer["messages"] is None else _messages(consumer["messages"])
     if consumer["paused"]:
         since = f"paused by {consumer['pausedBy']} since {when(consumer['since'])} ({consumer['reason']})"
         return f"{since}; {waiting}"
     return f"not paused; {waiting}"
+
+
+def _messages(count: int) -> str:
+    return "1 message waits" if count == 1 else f"{count} messages wait"

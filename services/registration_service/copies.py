@@ -1,6 +1,5 @@
 """Copies of messages straight into a queue, and what such a copy says of itself in its headers."""
 
-import asyncio
 import contextlib
 import hashlib
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from faststream.rabbit import RabbitBroker
 from yarl import URL
 
 from shared.broker import NOT_CONFIRMED
+from shared.cancellation import within
 from shared.errors import BrokerAway
 from shared.settings import BrokerSettings
 
@@ -103,7 +103,7 @@ class Copies:
         self, to: str, message: AbstractIncomingMessage, own: dict[str, Any], wait: float | None
     ) -> None:
         try:
-            async with asyncio.timeout(self._seconds):
+            async with within(self._seconds):
                 await self._broker.publish(
                     message.body,
                     queue=to,

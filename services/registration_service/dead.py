@@ -1,7 +1,12 @@
-"""An image whose own message became a dead letter: its row says `dead`, until a replay sets it back to `seen`."""
+"""What the ledger says of an image whose own message fails: told again later, then `dead`, until a replay.
+
+A row is touched by its image's own message alone, and only while nothing is decided about it.
+"""
 
 import json
 from collections.abc import Collection, Iterable
+from datetime import timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy import func, update
@@ -14,6 +19,7 @@ from services.registration_service.models import LedgerEntry
 log = structlog.get_logger()
 
 CODE = "dead-letter"
+SLACK = 2  # times the pause: a copy that comes back has this long to be worked on
 
 
 class DeadRows:
@@ -23,19 +29,21 @@ class DeadRows:
         self._database = database
         self._believed = believed
 
+    async def expect_again(self, body: bytes, publisher: str, pause: float) -> None:
+        """Its message comes back after this pause: until then the reconciler has no reason to tell it.
+
+        What it would tell knows neither exam nor uploader, and would be one more dead letter in the end.
+        Raises DatabaseAway.
+        """
+        back = func.now() + timedelta(seconds=SLACK * pause)
+        later = func.greatest(LedgerEntry.publish_after, back)
+        await self._update(body, publisher, {"publish_after": later})
+
     async def mark(self, body: bytes, publisher: str, reason: str) -> None:
         """Where the message names an instance that is not decided, write why into its row. Raises DatabaseAway."""
-        orthanc_id = named_instance(body) if publisher in self._believed else None
-        if orthanc_id is None:
-            return
-        undecided = (LedgerEntry.orthanc_id == orthanc_id, LedgerEntry.state == State.SEEN)
         said = f"its message is a dead letter: {reason[:500]}"
         values = {"state": State.DEAD, "code": CODE, "reason": said, "decided_at": func.now()}
-        async with self._database.transaction() as session:
-            marked = await session.scalar(
-                update(LedgerEntry).where(*undecided).values(**values).returning(LedgerEntry.orthanc_id)
-            )
-        if marked:
+        if marked := await self._update(body, publisher, values):
             log.error("image.dead", orthanc_id=marked, reason=reason)
 
     async def revive(self, session: AsyncSession, messages: Iterable[tuple[bytes, str]]) -> None:
@@ -48,6 +56,15 @@ class DeadRows:
         alive = {"state": State.SEEN, "code": None, "reason": None, "publish_after": None, "decided_at": None}
         await session.execute(update(LedgerEntry).where(*dead).values(**alive))
 
+    async def _update(self, body: bytes, publisher: str, values: dict[str, Any]) -> str | None:
+        orthanc_id = named_instance(body) if publisher in self._believed else None
+        if orthanc_id is None:
+            return None
+        undecided = (LedgerEntry.orthanc_id == orthanc_id, LedgerEntry.state == State.SEEN)
+        changed = update(LedgerEntry).where(*undecided).values(**values).returning(LedgerEntry.orthanc_id)
+        async with self._database.transaction() as session:
+            return await session.scalar(changed)
+
 
 def named_instance(body: bytes) -> str | None:
     """The Orthanc id in a message that may be anything; None where there is none."""
@@ -55,4 +72,6 @@ def named_instance(body: bytes) -> str | None:
         orthanc_id = json.loads(body)["data"]["orthancInstanceId"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    return orthanc_id if isinstance(orthanc_id, str) and "\0" not in orthanc_id else None
+    # PostgreSQL holds neither NUL nor half a character, which JSON lets through.
+    fits = isinstance(orthanc_id, str) and orthanc_id.isascii() and "\0" not in orthanc_id
+    return orthanc_id if fits else None

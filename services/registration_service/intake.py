@@ -142,16 +142,16 @@ async def second_context(session: AsyncSession, entry: LedgerEntry, exam_id: str
 
 
 async def _second_wish(session: AsyncSession, entry: LedgerEntry, data: DicomStored) -> None:
-    """Another exam named for an image that still waits: taken if it can be had now, else the first wish stays.
+    """Another exam named for an image that still waits: taken if it alone can be had now, else the first wish stays.
 
-    An operator's word stays in any case.
+    The first can be had where its context was parked, and is decided only now. An operator's word stays in any case.
     """
     wish, unlinked = data.context.examen_id, operators_word.unlinked_from(entry)
     if wish is None or wish == entry.wanted_exam_id:
         return
-    exam = await session.get(Exam, wish)
     free = wish not in unlinked and not operators_word.assigned_by(entry)
-    if exam is not None and free and permitted(data.origin, exam):
+    free = free and not await _can_be_had(session, entry.wanted_exam_id, Origin.model_validate(entry.origin))
+    if free and await _can_be_had(session, wish, data.origin):
         entry.wanted_exam_id, entry.wanted_description = wish, data.context.description
         entry.origin = data.origin.model_dump(by_alias=True)
     elif wish != entry.conflict_exam_id:
@@ -160,6 +160,11 @@ async def _second_wish(session: AsyncSession, entry: LedgerEntry, data: DicomSto
         if wish in unlinked:
             code, reason = UNLINKED, "an operator took the image out of this exam"
         _tell_refused(session, entry, wish, code, reason)
+
+
+async def _can_be_had(session: AsyncSession, exam_id: str | None, origin: Origin) -> bool:
+    exam = await session.get(Exam, exam_id) if exam_id else None
+    return exam is not None and permitted(origin, exam)
 
 
 def _wanted(entry: LedgerEntry, exam: Exam) -> Registration:

@@ -79,19 +79,18 @@ class Settling:
         CONSUMED.labels(queue, outcome).inc()
 
     async def _again(self, message: RabbitMessage, queue: str, reason: str) -> str:
-        attempt, pauses = self._copies.told(message.raw_message).attempt, self._settings.retry_seconds
-        if attempt > len(pauses):
+        told, pauses = self._copies.told(message.raw_message), self._settings.retry_seconds
+        if told.attempt > len(pauses):
             return await self._bury(message, queue, reason)
-        await self._copy(message, rung(queue, attempt), queue, reason, attempt + 1, pauses[attempt - 1])
+        pause = pauses[told.attempt - 1]
+        await self._note(lambda: self._dead.expect_again(message.body, told.publisher, pause))
+        await self._copy(message, rung(queue, told.attempt), queue, reason, told.attempt + 1, pause)
         return "retried"
 
     async def _bury(self, message: RabbitMessage, queue: str, reason: str) -> str:
         """The row first: a crash in between repeats all of it, and never leaves a letter whose image looks alive."""
         told = self._copies.told(message.raw_message)
-        try:
-            await self._insist(lambda: self._dead.mark(message.body, told.publisher, reason))
-        except Exception:  # a letter whose image does not say so is better than a message in nobody's hands
-            log.exception("image.unmarked", queue=queue, message_id=message.message_id)
+        await self._note(lambda: self._dead.mark(message.body, told.publisher, reason))
         await self._copy(message, DEAD_QUEUE, queue, reason, told.attempt)
         return "dead"
 
@@ -113,6 +112,13 @@ class Settling:
                     raise
                 log.warning("event.held", why=error.code, again_in_seconds=self._settings.hold_pause_seconds)
             await asyncio.sleep(self._settings.hold_pause_seconds)
+
+    async def _note(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Say it in the image's row: one that does not say so is better than a message in nobody's hands."""
+        try:
+            await self._insist(step)
+        except Exception:
+            log.exception("event.unnoted")
 
     async def _insist(self, step: Callable[[], Awaitable[None]]) -> None:
         """A step that must be done before the original is acknowledged; the broker gives an unacknowledged one back."""

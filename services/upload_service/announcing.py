@@ -43,13 +43,11 @@ class Announcing:
         return "confirmed"
 
     async def _park(self, event: Event[DicomStored]) -> None:
-        """Write the event onto the image where none stands; of two at once, both read what stands then."""
+        """Write the event onto the image where none stands; one that says the same is as good."""
         orthanc_id = event.data.orthanc_instance_id
-        standing = await self._orthanc.metadata(orthanc_id, PARKED)
-        if standing is None:
-            await self._orthanc.set_metadata(orthanc_id, PARKED, event.model_dump_json(by_alias=True))
-            standing = await self._orthanc.metadata(orthanc_id, PARKED)
-        if not _same(standing, event):
+        if await self._orthanc.add_metadata(orthanc_id, PARKED, event.model_dump_json(by_alias=True)):
+            return
+        if not _same(await self._orthanc.metadata(orthanc_id, PARKED), event):
             raise StoredUnlinked
 
 

@@ -126,7 +126,7 @@ class _Drawing:
             return None if listed else "not in Orthanc"
         if not self._is_as_sent(orthanc_id, stored):
             return "stored with other bytes than were sent"
-        if entry and answer.image.exam and UPLOADER not in entry.uploaders:
+        if entry and answer.image.exam and UPLOADER not in entry.uploaders and not self._is_kept_by_letter(answer):
             return "nobody knows who sent it"
         return self._misfiled(answer, records[0], entry) if records else self._invisible(answer, entry)
 
@@ -151,11 +151,17 @@ class _Drawing:
         if not (entry.code and entry.reason):
             return f"{entry.state} without a reason"
         told = self._allowed.conflict and entry.conflict_exam == exam
-        if exam and entry.wanted_exam != exam and not told:
+        if exam and entry.wanted_exam != exam and not told and not self._is_kept_by_letter(answer):
             return f"{entry.state}, and its exam was forgotten"
         if entry.state == "waiting" and self._is_open(entry):
             return f"waits ({entry.code}) for an exam that is open"
         return None
+
+    def _is_kept_by_letter(self, answer: Answer) -> bool:
+        """Whether its dead letter knows what was promised: a message that always fails never came to the ledger."""
+        letters = [m.data for m in self._facts.dead_letters if m.orthanc_id == answer.orthanc_id]
+        known = [(m.get("context", {}).get("examenID"), m.get("origin", {}).get("actor")) for m in letters]
+        return (answer.image.exam, UPLOADER) in known
 
     def _is_open(self, entry: Entry) -> bool:
         exams = self._facts.exams

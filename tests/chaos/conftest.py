@@ -43,6 +43,7 @@ def lab(chaos_setup: Setup, chaos_scale: Scale, request: pytest.FixtureRequest) 
     request.node.stash[BEGAN] = time.monotonic()
     yield lab
     lab.thaw()
+    lab.undo()
     chaos_setup.at_rest = lab.found is not None and not lab.found.undone
 
 

@@ -26,6 +26,7 @@ from tests.chaos.clients import AT_ONCE, UPLOADER, Answer, Clients
 from tests.chaos.facts import Facts
 from tests.chaos.halves import Framing, Halves
 from tests.chaos.images import Image
+from tests.chaos.meddling import Meddling
 from tests.chaos.scale import Scale
 from tests.chaos.setup import Setup
 from tests.chaos.stores import ANNOUNCED, DEAD, TOLD
@@ -33,11 +34,12 @@ from tests.integration import given
 from tests.integration.reconciling import store_scu
 
 
-class Lab:
+class Lab(Meddling):
     """One row's lab, on an empty store. `orthanc_link`, `broker_link` and `database_link` are the services' proxies."""
 
     def __init__(self, setup: Setup, scale: Scale) -> None:
-        self.setup, self.scale = setup, scale
+        super().__init__(setup)
+        self.scale = scale
         self.faulty, self.running, self.background = setup.faulty, setup.faulty.running, setup.background
         self.orthanc, self.tables, self.queues = setup.orthanc, setup.tables, setup.queues
         self.orthanc_link = setup.proxies["orthanc"]
@@ -69,14 +71,17 @@ class Lab:
     # -- clients
 
     @contextlib.contextmanager
-    def sending(self, some: Sequence[Image], tries: int = 1, clients: Clients | None = None) -> Iterator[Clients]:
+    def sending(
+        self, some: Sequence[Image], tries: int = 1, clients: Clients | None = None, *, heal: bool = True
+    ) -> Iterator[Clients]:
         """Clients that upload these images meanwhile; at the end of the block all of them have ended."""
         clients = clients or self.clients(tries)
         self.sent += some
         clients.begin(self.background, some)
         try:
             yield clients
-            self.heal()
+            if heal:
+                self.heal()
             clients.end()
         finally:
             clients.give_up()  # a failed row must not send into the next
@@ -110,6 +115,12 @@ class Lab:
             with contextlib.suppress(subprocess.CalledProcessError):
                 return store_scu(self.faulty.system, (image.content for image in some))
         return store_scu(self.faulty.system, (image.content for image in some))
+
+    def send_meanwhile(self, some: Sequence[Image]) -> Clients:
+        """The same under a fault, which is not healed for them."""
+        with self.sending(some, heal=False) as clients:
+            pass
+        return clients
 
     @contextlib.contextmanager
     def half_sent(
@@ -174,6 +185,7 @@ class Lab:
     def heal(self) -> None:
         """The fault is over: links whole, processes awake, programs running and ready."""
         self.thaw()
+        self.undo()
         self.setup.mend()
 
     # -- looks at it meanwhile

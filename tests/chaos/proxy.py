@@ -16,6 +16,8 @@ class Proxy:
 
     def __init__(self, background: Background, port: int, target: int) -> None:
         self._background, self._port, self._target = background, port, target
+        self._leads_to = target
+        self._half_open: set[Link] = set()
         self._server: asyncio.Server | None = None
         self._links: set[Link] = set()
         self._held: set[tuple[Direction, str | None]] = set()
@@ -51,6 +53,15 @@ class Proxy:
 
         self._background.call(hold)
 
+    def half_open(self) -> None:
+        """The links that stand pass nothing on any more, as if a router between had forgotten them; new ones work."""
+        self._background.call(lambda: self._half_open.update(self._standing(None)))
+
+    def lead_to(self, port: int) -> None:
+        """Another server takes the place of ours; the links that stand are cut."""
+        self._leads_to = port
+        self.cut()
+
     def holding(self, direction: Direction, by: str | None = None) -> int:
         """How many links hold something back."""
         return self._background.call(lambda: sum(link.is_holding(direction) for link in self._standing(by)))
@@ -65,7 +76,7 @@ class Proxy:
 
     def heal(self) -> None:
         """Everything flows again, what was held back first."""
-        self._latency = 0.0
+        self._latency, self._leads_to = 0.0, self._target
         self._background.call(self._release)
         self.listen()
 
@@ -75,6 +86,7 @@ class Proxy:
 
     def _release(self, by: str | None = None) -> None:
         self._held = {held for held in self._held if by and held[1] != by}
+        self._half_open -= set(self._standing(by))
         for link in self._standing(by):
             for direction in DIRECTIONS:
                 link.flush(direction)
@@ -84,6 +96,8 @@ class Proxy:
         return [link for link in self._links if by in (None, link.caller)]
 
     def _is_held(self, link: Link, direction: Direction) -> bool:
+        if link in self._half_open:
+            return True
         return any(held == direction and by in (None, link.caller) for held, by in self._held)
 
     async def _listening(self) -> asyncio.Server:
@@ -103,6 +117,6 @@ class Proxy:
 
         with contextlib.suppress(OSError):
             loop = asyncio.get_running_loop()
-            await loop.create_connection(lambda: End("to_client", begin, lambda: self._latency), HOST, self._target)
+            await loop.create_connection(lambda: End("to_client", begin, lambda: self._latency), HOST, self._leads_to)
             return
         link.abort()

@@ -13,10 +13,15 @@ class Scale:
     long_outage_seconds: float = 120.0
     restarts: int = 30
     kills: int = 10
+    letters: int = 10_000  # dead letters that are many
     pause_at_most: float = 5.0  # the longest a client waits before it tries again, whatever Retry-After says
     leader_seconds: float = 60.0  # a reconciler that is frozen while it leads is cut off after these
     compare_again_seconds: float = 600.0  # after an alarm
     answer_seconds: float = 60.0  # the services' patience with Orthanc
+    lock_seconds: float = 5.0  # registration's, with a lock of PostgreSQL
+    statement_seconds: float = 10.0  # and with a statement
+    prefetch: int = 64  # messages that it has in hand at once
+    retry_seconds: tuple[float, ...] = (10, 60, 600)  # the pauses before a message that failed is tried again
     drain_seconds: float = 600.0
     settings: dict[str, str] = field(default_factory=dict)
 
@@ -24,6 +29,11 @@ class Scale:
     def few(self) -> int:
         """For clients that each hold a connection open at once."""
         return min(self.images, 40)
+
+    @property
+    def handful(self) -> int:
+        """For images each of which waits for a time limit of seconds."""
+        return min(self.images // 5, 40)
 
     @property
     def tries(self) -> int:
@@ -55,13 +65,19 @@ def small(images: int = 40) -> Scale:
         long_outage_seconds=5.0,
         restarts=3,
         kills=2,
+        letters=500,
         pause_at_most=0.5,
         leader_seconds=3.0,
         compare_again_seconds=3.0,
         answer_seconds=3.0,
+        lock_seconds=2.0,
+        statement_seconds=3.0,
+        prefetch=8,
+        retry_seconds=(0.5, 2, 3),
         drain_seconds=60.0,
         settings={
             "EXAMFLOW_ORTHANC__ANSWER_SECONDS": "3",
+            "EXAMFLOW_BROKER__HEARTBEAT_SECONDS": "3",
             "EXAMFLOW_RECONCILER__GRACE_SECONDS": "3",
             "EXAMFLOW_RECONCILER__REPUBLISH_SECONDS": "[3]",
             "EXAMFLOW_RECONCILER__CHANGES_PAUSE_SECONDS": "0.3",
@@ -69,6 +85,9 @@ def small(images: int = 40) -> Scale:
             "EXAMFLOW_RECONCILER__COMPARE_AGAIN_SECONDS": "3",
             "EXAMFLOW_RECONCILER__GAUGES_PAUSE_SECONDS": "1",
             "EXAMFLOW_RECONCILER__PUBLISH_PAUSE_SECONDS": "0.3",
-            "EXAMFLOW_MESSAGES__RETRY_SECONDS": "[1, 2, 3]",
+            "EXAMFLOW_MESSAGES__RETRY_SECONDS": "[0.5, 2, 3]",
+            "EXAMFLOW_BROKER__PREFETCH": "8",
+            "EXAMFLOW_DATABASE__LOCK_SECONDS": "2",
+            "EXAMFLOW_DATABASE__STATEMENT_SECONDS": "3",
         },
     )

@@ -11,6 +11,7 @@ from deploy.local.layout import PROGRAMS, SERVICES, Layout
 from deploy.local.ports import HOST, Ports
 from deploy.local.system import Backing, create
 from tests.chaos.background import Background
+from tests.chaos.pretender import Pretender
 from tests.chaos.proxy import Proxy
 from tests.chaos.scale import Scale
 from tests.chaos.stores import Orthanc, Queues, Tables
@@ -41,6 +42,7 @@ class Setup:
         settings = scale.settings | {"TMPDIR": str(self.temporary)}
         self.system = create(root, ports=ports, backing=backing.model_copy(update=through), settings=settings)
         self.direct = self.system.model_copy(update={"backing": backing})
+        self.pretender = Pretender(self.background, self.direct.backing.orthanc)
         self.faulty = Faulty(self.system)
         self.versions: dict[str, str] = {}
         self.at_rest = False  # whether the last row left nothing under way
@@ -54,12 +56,14 @@ class Setup:
         (conf / "advanced.config").write_text(FAST_STATISTICS)
         for proxy in self.proxies.values():
             proxy.listen()
+        self.pretender.listen()
         lifecycle.up(self.system, print)
         self.queues.listen()
         self.versions = self._read_versions()
 
     def mend(self) -> None:
         """Every link whole, every program running and ready."""
+        self.pretender.lies.clear()
         for proxy in self.proxies.values():
             proxy.heal()
         self.faulty.start(*PROGRAMS)
@@ -106,6 +110,7 @@ class Setup:
         """End it."""
         for proxy in self.proxies.values():
             proxy.heal()
+        self.pretender.close()
         self.faulty.running.close()
         self.orthanc.http.close()
         self.queues.http.close()

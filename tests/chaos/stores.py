@@ -135,16 +135,36 @@ class Queues:
     def listen(self) -> None:
         """Begin to keep copies of all that is published."""
         for queue, keys in TAPS.items():
-            body = {"durable": True, "arguments": {"x-queue-type": "quorum"}}
-            self.http.put(f"/queues/%2F/{queue}", json=body).raise_for_status()
-            for key in keys:
-                self.bind(queue, key)
+            self.declare(queue, *keys)
 
     def bind(self, queue: str, key: str) -> None:
         self.http.post(f"/bindings/%2F/e/medical-images/q/{queue}", json={"routing_key": key}).raise_for_status()
 
     def unbind(self, queue: str, key: str) -> None:
         self.http.delete(f"/bindings/%2F/e/medical-images/q/{queue}/{key}").raise_for_status()
+
+    def declare(self, queue: str, *keys: str, kind: str = "quorum") -> None:
+        """A queue bound to the exchange; a partner's is `classic`."""
+        body = {"durable": True, "arguments": {"x-queue-type": kind}}
+        self.http.put(f"/queues/%2F/{queue}", json=body).raise_for_status()
+        for key in keys:
+            self.bind(queue, key)
+
+    def forget(self, queue: str) -> None:
+        self.http.delete(f"/queues/%2F/{queue}").raise_for_status()
+
+    def set_policy(self, name: str, pattern: str, definition: dict[str, Any]) -> None:
+        """Above all policies of the definitions."""
+        body = {"pattern": pattern, "apply-to": "queues", "priority": 9, "definition": definition}
+        self.http.put(f"/policies/%2F/{name}", json=body).raise_for_status()
+
+    def forget_policy(self, name: str) -> None:
+        self.http.delete(f"/policies/%2F/{name}").raise_for_status()
+
+    def about(self, queue: str) -> dict[str, Any]:
+        """What RabbitMQ says of a queue: its `consumers`, its `effective_policy_definition`, and the like."""
+        found: dict[str, Any] = self.http.get(f"/queues/%2F/{queue}").raise_for_status().json()
+        return found
 
     def messages(self, queue: str) -> list[Message]:
         """All that lie in a queue; they stay there."""

@@ -135,6 +135,15 @@ def test_a_dead_letter_without_a_reason_shows_nothing() -> None:
     assert _draw(Allowed(dead=True), records=(), announced=(), dead_letters=[letter]).lost
 
 
+@pytest.mark.parametrize(("actor", "lost"), [("alice", False), ("bob", True), (None, True)])
+def test_a_dead_row_forgets_nothing_that_its_letter_knows(actor: str | None, *, lost: bool) -> None:
+    data = {"context": {"examenID": IMAGE.exam}, "origin": {"actor": actor}}
+    letter = Message("event-0", "registration.dead", ONE, data, reason="KeyError")
+    ledger = {ONE: Entry("dead", "dead-letter", "its message is a dead letter: KeyError")}
+    found = _draw(Allowed(dead=True), records=(), ledger=ledger, announced=(), dead_letters=[letter])
+    assert bool(found.lost) == lost
+
+
 @pytest.mark.parametrize("kind", ["told", "ledger", "records"])
 def test_words_about_what_is_not_there_are_false(kind: str) -> None:
     nothing: dict[str, Any] = {"answers": (), "stored": {}, "told": (), "ledger": {}, "records": (), "announced": ()}

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.chaos.lab import Lab
+from tests.chaos.pretender import Lie
 from tests.running import eventually
 
 STORE_SECONDS = 5.0  # how long the upload service tries to reach Orthanc
@@ -55,3 +56,33 @@ def test_orthanc_killed_while_storing(lab: Lab) -> None:
     found = lab.balance()
     assert found.acknowledged == found.registered == found.sent
     assert clients.stored_before(), "no image was stored by an Orthanc that could not say so any more"
+
+
+@pytest.mark.row("Orthanc answering 200 with Failure", "502, no false event; sent again, all are registered")
+def test_orthanc_answering_failure(lab: Lab) -> None:
+    lie = lab.lie(Lie("POST", "/instances", 200, {"Status": "Failure"}, every=2))
+    with lab.sending(lab.images(exam=lab.exam())) as clients:
+        clients.have_ended(1)
+    found = lab.balance()
+    refused = [answer for answer in clients.answers if not answer.acknowledged]
+    assert {(answer.status, answer.problem) for answer in refused} == {(502, "orthanc-nonsense")}
+    assert len(refused) == lie.told
+    assert found.stored == found.acknowledged == found.registered == found.told.keys()
+    lab.send([answer.image for answer in refused])
+    found = lab.balance()
+    assert found.acknowledged == found.registered == found.sent
+
+
+@pytest.mark.row("Orthanc's disk full", "507, no false event; sent again, all are registered")
+def test_orthanc_disk_full(lab: Lab) -> None:
+    exam = lab.exam()
+    lab.send(lab.images(lab.scale.few, exam=exam))
+    lab.fill_disk()
+    with lab.sending(lab.images(exam=exam)) as clients:
+        clients.have_ended(1)
+    found = lab.balance()
+    assert {(answer.status, answer.problem) for answer in clients.answers} == {(507, "storage-full")}
+    assert found.stored == found.acknowledged == found.registered == found.told.keys()
+    lab.send([answer.image for answer in clients.answers])
+    found = lab.balance()
+    assert found.acknowledged == found.registered == found.sent

@@ -115,3 +115,21 @@ def test_the_background_ends() -> None:
     before = threading.active_count()
     Background().close()
     assert threading.active_count() == before
+
+
+def test_a_half_open_link_is_silent_and_a_new_one_works(link: tuple[Proxy, socket.socket, socket.socket]) -> None:
+    proxy, client, server = link
+    port = client.getpeername()[1]
+    proxy.half_open()
+    for end, other in ((client, server), (server, client)):
+        end.sendall(b"heartbeat")
+        with pytest.raises(TimeoutError):
+            other.recv(100)
+    assert proxy.open() == 1
+    with socket.create_server((HOST, 0)) as another:
+        proxy.lead_to(another.getsockname()[1])
+        with socket.create_connection((HOST, port), 5) as fresh:
+            accepted, _ = another.accept()
+            with accepted:
+                fresh.sendall(b"question")
+                assert accepted.recv(100) == b"question"

@@ -1,5 +1,7 @@
 """An upload whose event is not confirmed: its context is parked on the image in Orthanc, where none stands."""
 
+import asyncio
+
 import pytest
 
 from deploy.local.system import System
@@ -61,6 +63,17 @@ async def test_another_context_is_told_to_come_again(
     parked = await orthanc.metadata(stored.orthanc_instance_id, PARKED)
     assert parked is not None
     assert Event[DicomStored].model_validate_json(parked).data == stored  # the first one stays
+
+
+async def test_of_many_contexts_at_once_one_is_promised_and_stays(orthanc: Orthanc, stored: DicomStored) -> None:
+    announcing = Announcing(NoBroker(), orthanc)
+    contexts = [Context(examen_id=f"EX-{number}") for number in range(16)]
+    asked = (announcing.announce(stored.model_copy(update={"context": context})) for context in contexts)
+    told = await asyncio.gather(*asked, return_exceptions=True)
+    [promised] = [context for context, said in zip(contexts, told, strict=True) if said == "pending"]
+    parked = await orthanc.metadata(stored.orthanc_instance_id, PARKED)
+    assert parked is not None
+    assert Event[DicomStored].model_validate_json(parked).data.context == promised
 
 
 async def test_neither_confirmed_nor_parked_is_no_success(

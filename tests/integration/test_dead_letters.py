@@ -59,6 +59,7 @@ BAD = {
     "a wrong digest": (_body(GOOD, {"digest": NAME}), "data.digest"),
     "too long": (_body(GOOD, {"context": {"examenID": NAME * 9}}), "data.context.examenID"),
     "a wrong origin": (_body(GOOD, {"origin": {"kind": NAME}}), "data.origin.kind"),
+    "half a character": (_body(GOOD, {"orthancInstanceId": "\ud800"}), "body"),
     "another type": (_body(GOOD, type="image.registered"), "type"),
     "another version of CloudEvents": (_body(GOOD, specversion="0.3"), "specversion"),
 }

@@ -1,4 +1,4 @@
-"""Dead letters replayed and dropped: killed anywhere, a letter is there twice rather than not at all."""
+"""Dead letters replayed: killed anywhere, a letter is there twice rather than not at all."""
 
 import asyncio
 import uuid
@@ -16,7 +16,6 @@ from services.registration_service.dead import CODE, DeadRows
 from services.registration_service.ledger import State
 from services.registration_service.models import LedgerEntry
 from services.registration_service.ops import letter
-from services.registration_service.ops.choice import Choice
 from services.registration_service.ops.peeking import Reading
 from shared.errors import BrokerAway, DatabaseAway
 from shared.events import DicomStored
@@ -202,51 +201,6 @@ async def test_a_copy_goes_nowhere_else(desk: Desk, admin: AbstractChannel, head
         await desk.replay.replay(ALL, "olga")
         await take(desk.work)
         assert await elsewhere.get(fail=False) is None
-
-
-async def test_dropped_is_gone_and_says_who_and_why(desk: Desk) -> None:
-    data = given.image(exam="EX-DROP-1")
-    await desk.bury(given.event(data))
-    await desk.bury(b"{")
-    found = {one.sop_instance_uid: one for one in (await desk.list()).items}
-    done = await desk.replay.drop(choice(*found.values()), "olga", "sent by mistake")
-    assert sorted(done.done) == sorted(one.id for one in found.values())
-    assert (await desk.list()).total == 0
-    assert await desk.work.get(fail=False) is None
-    for subject in (data.sop_instance_uid, f"dead-letter {found[None].id}"):
-        about = {"subject": subject, "reason": "sent by mistake"}
-        assert await rows.audited(desk.database, **about) == [("olga", "dead-letter.drop", "dropped")]
-
-
-async def test_killed_while_it_is_dropped(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    for _ in range(3):
-        await desk.bury()
-    remove = Reading.remove
-
-    async def killed(self: Reading, message: Any) -> None:
-        if self.done == 1:
-            raise Killed
-        await remove(self, message)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Reading, "remove", killed)
-        with pytest.raises(Killed):
-            await desk.replay.drop(ALL, "olga", "not needed")
-    assert (await desk.list()).total == 2
-
-
-async def test_many_are_dropped_and_none_comes_back(desk: Desk) -> None:
-    """Acknowledgements that a channel keeps back are forgotten when it closes."""
-
-    async def bury_some() -> None:
-        for _ in range(150):
-            await desk.bury(b"{")
-
-    await asyncio.gather(*(bury_some() for _ in range(20)))
-    for left in (2000, 1000, 0):
-        done = await desk.replay.drop(Choice(1000), "olga", "not needed")
-        assert (len(done.done), done.batch.more) == (1000, bool(left))
-        assert (await desk.list(limit=0)).total == left
 
 
 async def test_many_are_replayed_in_batches_each_once(desk: Desk) -> None:

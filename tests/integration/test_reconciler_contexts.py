@@ -105,3 +105,17 @@ async def test_metadata_that_is_no_event_is_left_alone(reconciler: Reconciling) 
     await reconciler.run()
     assert await reconciler.state(orthanc_id) == "waiting"
     assert reconciler.parked(orthanc_id)
+
+
+async def test_a_second_context_before_the_first_is_decided_is_a_conflict_too(reconciler: Reconciling) -> None:
+    first, second = given.name(), given.name()
+    for exam in (first, second):
+        await given.open_exam(reconciler.database, exam, "user:alice")
+    orthanc_id = reconciler.put(image())
+    reconciler.park(parked(as_uploaded(orthanc_id, first)))
+    await reconciler.following.read_on()
+    entry = await given.take(reconciler.database, as_uploaded(orthanc_id, second))
+    assert (entry.state, entry.conflict_exam_id) == ("registered", second)
+    assert await reconciler.records(orthanc_id) == [first]
+    refused = [key for key, _ in await rows.said(reconciler.database, orthanc_id) if key == "image.refused"]
+    assert refused == ["image.refused"]

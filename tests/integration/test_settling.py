@@ -3,104 +3,31 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
 
 import pytest
-from aio_pika.abc import AbstractChannel, AbstractQueue
-from faststream import AckPolicy
-from faststream.rabbit import RabbitBroker, RabbitQueue
-from faststream.rabbit.annotations import RabbitMessage
+from aio_pika.abc import AbstractChannel
 
 from deploy.local.system import System
 from services.registration_service import settling
-from services.registration_service.consumers import _as_bytes
 from services.registration_service.copies import Copies
-from services.registration_service.database import Database
-from services.registration_service.dead import DeadRows
-from services.registration_service.settings import MessageSettings
-from services.registration_service.settling import Settling
-from shared.broker import make_broker
 from shared.errors import DatabaseAway
 from shared.events import CONTENT_TYPE, DicomStored, Event
-from tests.integration import accounts, given, scratch
-from tests.integration.queues import own_queue, send, soon, take
-
-RETRIES = [0.05, 0.1]
-Work = Callable[[Event[DicomStored]], Awaitable[None]]
-
-
-@dataclass
-class Desk:
-    """Queues of a test's own, and consumers for them."""
-
-    system: System
-    admin: AbstractChannel
-    work: AbstractQueue
-    rungs: list[AbstractQueue]
-    dead: AbstractQueue
-    calls: list[Event[DicomStored]] = field(default_factory=list)
-    messages: MessageSettings = field(
-        default_factory=lambda: MessageSettings(retry_seconds=RETRIES, hold_pause_seconds=0.05)
-    )
-
-    @contextlib.asynccontextmanager
-    async def consumer(self, work: Work) -> AsyncIterator[RabbitBroker]:
-        """A service that does this with each message."""
-        settings = accounts.broker(self.system, "admin")
-        database = Database(accounts.database(self.system, "examflow"))
-        broker = make_broker(settings, "test")
-        broker.config.broker_config.graceful_timeout = 0.2
-        decisions = Settling(Copies(broker, settings), DeadRows(database, ["admin"]), self.messages)
-
-        async def counted(event: Event[DicomStored], _: str) -> None:
-            self.calls.append(event)
-            await work(event)
-
-        @broker.subscriber(
-            RabbitQueue(self.work.name, declare=False), ack_policy=AckPolicy.MANUAL, decoder=_as_bytes, no_reply=True
-        )
-        async def consume(message: RabbitMessage) -> None:
-            await decisions.settle(message, self.work.name, Event[DicomStored], counted)
-
-        await broker.start()
-        try:
-            yield broker
-        finally:
-            await broker.stop()
-            await database.aclose()
-
-    async def send(self, event: Event[DicomStored], **properties: Any) -> str:
-        body = event.model_dump_json(by_alias=True).encode()
-        return await send(self.admin, body, self.work.name, **properties)
-
-    async def is_settled(self) -> None:
-        """All was acknowledged: nothing comes back to the queue, nor lies in a rung."""
-        for queue in (self.work, *self.rungs):
-            assert await queue.get(fail=False) is None
+from tests.integration import given, work_desk
+from tests.integration.queues import send, soon, take
+from tests.integration.work_desk import RETRIES, Desk, broken
 
 
 @pytest.fixture
 async def desk(system: System, admin: AbstractChannel, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
-    async with contextlib.AsyncExitStack() as queues:
-        work, dead = [await queues.enter_async_context(own_queue(admin)) for _ in range(2)]
-        monkeypatch.setattr(settling, "DEAD_QUEUE", dead.name)
-        back: dict[str, Any] = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": work.name}
-        rungs = []
-        for attempt in range(1, len(RETRIES) + 1):
-            rungs.append(await admin.declare_queue(settling.rung(work.name, attempt), arguments=back))
-            queues.push_async_callback(rungs[-1].delete, if_unused=False, if_empty=False)
-        yield Desk(system, admin, work, rungs, dead)
+    async with work_desk.set_up(system, admin, monkeypatch) as desk:
+        yield desk
 
 
 async def _nothing(event: Event[DicomStored]) -> None:
     """Done."""
-
-
-async def _broken(event: Event[DicomStored]) -> None:
-    raise KeyError("P. Atient")
 
 
 async def test_what_is_done_is_acknowledged(desk: Desk) -> None:
@@ -116,7 +43,7 @@ async def test_what_is_done_is_acknowledged(desk: Desk) -> None:
 
 async def test_what_always_fails_is_tried_again_and_then_dead(desk: Desk) -> None:
     event = given.event(given.image())
-    async with desk.consumer(_broken):
+    async with desk.consumer(broken):
         began = asyncio.get_running_loop().time()
         message_id = await desk.send(event, headers={"x-of-the-sender": "kept"}, content_type=CONTENT_TYPE)
         dead = await take(desk.dead)
@@ -226,7 +153,7 @@ async def test_who_goes_with_a_message_in_hand_gives_it_back(desk: Desk, how: st
 
 
 async def test_an_attempt_counter_that_makes_no_sense_is_the_first_attempt(desk: Desk) -> None:
-    async with desk.consumer(_broken):
+    async with desk.consumer(broken):
         for counter in ("many", -7, None, {"a": 1}):
             await desk.send(given.event(given.image()), headers={"x-attempt": counter})
         letters = [await take(desk.dead) for _ in range(4)]
@@ -253,37 +180,3 @@ async def test_a_copy_that_cannot_be_delivered_leaves_the_original(desk: Desk, m
 
 async def _true(condition: object) -> bool:
     return bool(condition)
-
-
-@pytest.mark.parametrize(("state", "then"), [("seen", "dead"), ("waiting", "waiting"), ("registered", "registered")])
-async def test_the_row_of_an_image_whose_message_dies_says_so(desk: Desk, state: str, then: str) -> None:
-    data = given.image()
-    await _note(desk, data, state)
-    async with desk.consumer(_broken):
-        await desk.send(given.event(data), user_id="admin")
-        await take(desk.dead)
-    expected = ("its message is a dead letter: KeyError", "dead-letter") if then == "dead" else (None, None)
-    assert await _row(desk, data) == (then, *expected)
-
-
-async def test_a_message_of_somebody_who_is_not_believed_marks_no_row(desk: Desk) -> None:
-    data = given.image()
-    await _note(desk, data, "seen")
-    async with desk.consumer(_broken):
-        await desk.send(given.event(data))
-        await take(desk.dead)
-    assert await _row(desk, data) == ("seen", None, None)
-
-
-async def _note(desk: Desk, data: DicomStored, state: str) -> None:
-    query = """
-        INSERT INTO intake_ledger (orthanc_id, study_instance_uid, series_instance_uid, sop_instance_uid, state)
-        VALUES (:id, '1', '1', '1', :state)
-    """
-    await scratch.fetch(desk.system, "examflow", query, id=data.orthanc_instance_id, state=state)
-
-
-async def _row(desk: Desk, data: DicomStored) -> tuple[Any, ...]:
-    query = "DELETE FROM intake_ledger WHERE orthanc_id = :id RETURNING state, reason, code"
-    [found] = await scratch.fetch(desk.system, "examflow", query, id=data.orthanc_instance_id)
-    return tuple(found)

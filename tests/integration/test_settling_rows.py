@@ -1,0 +1,65 @@
+"""What the ledger says of an image whose own message fails."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aio_pika.abc import AbstractChannel
+
+from deploy.local.system import System
+from shared.events import DicomStored
+from tests.integration import given, scratch, work_desk
+from tests.integration.queues import take
+from tests.integration.work_desk import Desk, broken
+
+
+@pytest.fixture
+async def desk(system: System, admin: AbstractChannel, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+    async with work_desk.set_up(system, admin, monkeypatch) as desk:
+        yield desk
+
+
+@pytest.mark.parametrize(("state", "then"), [("seen", "dead"), ("waiting", "waiting"), ("registered", "registered")])
+async def test_the_row_of_an_image_whose_message_dies_says_so(desk: Desk, state: str, then: str) -> None:
+    data = given.image()
+    await _note(desk, data, state)
+    async with desk.consumer(broken):
+        await desk.send(given.event(data), user_id="admin")
+        await take(desk.dead)
+    expected = ("its message is a dead letter: KeyError", "dead-letter") if then == "dead" else (None, None)
+    assert await _row(desk, data) == (then, *expected)
+
+
+async def test_an_image_whose_message_comes_back_is_not_told_again_before(desk: Desk) -> None:
+    desk.messages = desk.messages.model_copy(update={"retry_seconds": [500.0]})
+    data = given.image()
+    await _note(desk, data, "seen")
+    async with desk.consumer(broken):
+        await desk.send(given.event(data), user_id="admin")
+        await take(desk.rungs[0])
+    query = "SELECT publish_after > now() + interval '900 s' FROM intake_ledger WHERE orthanc_id = :id"
+    assert await scratch.fetch(desk.system, "examflow", query, id=data.orthanc_instance_id) == [(True,)]
+    assert await _row(desk, data) == ("seen", None, None)
+
+
+async def test_a_message_of_somebody_who_is_not_believed_marks_no_row(desk: Desk) -> None:
+    data = given.image()
+    await _note(desk, data, "seen")
+    async with desk.consumer(broken):
+        await desk.send(given.event(data))
+        await take(desk.dead)
+    assert await _row(desk, data) == ("seen", None, None)
+
+
+async def _note(desk: Desk, data: DicomStored, state: str) -> None:
+    query = """
+        INSERT INTO intake_ledger (orthanc_id, study_instance_uid, series_instance_uid, sop_instance_uid, state)
+        VALUES (:id, '1', '1', '1', :state)
+    """
+    await scratch.fetch(desk.system, "examflow", query, id=data.orthanc_instance_id, state=state)
+
+
+async def _row(desk: Desk, data: DicomStored) -> tuple[Any, ...]:
+    query = "DELETE FROM intake_ledger WHERE orthanc_id = :id RETURNING state, reason, code"
+    [found] = await scratch.fetch(desk.system, "examflow", query, id=data.orthanc_instance_id)
+    return tuple(found)
