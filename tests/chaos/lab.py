@@ -13,14 +13,12 @@ import contextlib
 import dataclasses
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from tests.chaos import balance, images
+from tests.chaos import balance, images, modality
 from tests.chaos.balance import Allowed, Balance
 from tests.chaos.clients import AT_ONCE, UPLOADER, Answer, Clients
 from tests.chaos.facts import Facts
@@ -31,7 +29,6 @@ from tests.chaos.scale import Scale
 from tests.chaos.setup import Setup
 from tests.chaos.stores import ANNOUNCED, DEAD, TOLD
 from tests.integration import given
-from tests.integration.reconciling import store_scu
 
 
 class Lab(Meddling):
@@ -93,34 +90,23 @@ class Lab(Meddling):
             ended.have_ended(1)
         return ended
 
-    @contextlib.contextmanager
-    def storing(self, some: Sequence[Image], associations: int = 1) -> Iterator[None]:
-        """A modality that sends these images by C-STORE meanwhile; at the end of the block Orthanc has taken all."""
-        self.sent += [dataclasses.replace(image, bytes_kept=False) for image in some]
-        with ThreadPoolExecutor(associations) as pool:
-            parts = [some[part::associations] for part in range(associations)]
-            sending = [pool.submit(self._store, part) for part in parts if part]
-            yield
-        for one in sending:
-            one.result()
-
-    def store(self, some: Sequence[Image], associations: int = 1) -> None:
-        """The same without a fault meanwhile."""
-        with self.storing(some, associations):
-            pass
-
-    def _store(self, some: Sequence[Image]) -> None:
-        """A modality that was refused sends all of them again: Orthanc may fail while it tidies up after a double."""
-        for _ in range(2):
-            with contextlib.suppress(subprocess.CalledProcessError):
-                return store_scu(self.faulty.system, (image.content for image in some))
-        return store_scu(self.faulty.system, (image.content for image in some))
-
     def send_meanwhile(self, some: Sequence[Image]) -> Clients:
         """The same under a fault, which is not healed for them."""
         with self.sending(some, heal=False) as clients:
             pass
         return clients
+
+    @contextlib.contextmanager
+    def storing(self, some: Sequence[Image], associations: int = 1) -> Iterator[None]:
+        """A modality that sends these images by C-STORE meanwhile; at the end of the block Orthanc has taken all."""
+        self.sent += [dataclasses.replace(image, bytes_kept=False) for image in some]
+        with modality.storing(self.faulty.system, some, associations):
+            yield
+
+    def store(self, some: Sequence[Image], associations: int = 1) -> None:
+        """The same without a fault meanwhile."""
+        with self.storing(some, associations):
+            pass
 
     @contextlib.contextmanager
     def half_sent(
