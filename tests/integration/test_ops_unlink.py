@@ -1,5 +1,7 @@
 """A record that is taken away: its image waits, and nothing that was known before links it again."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import select, update
 
@@ -112,7 +114,9 @@ async def test_deleted_and_stored_again_it_still_waits(database: Database) -> No
     await _unlink(database, data.sop_instance_uid)
     async with database.transaction() as session:
         mine = LedgerEntry.orthanc_id == data.orthanc_instance_id
-        await session.execute(update(LedgerEntry).where(mine).values(state="deleted", code="deleted", reason="gone"))
+        before = given.HAPPENED - timedelta(hours=1)
+        gone = {"state": "deleted", "code": "deleted", "reason": "gone", "decided_at": before}
+        await session.execute(update(LedgerEntry).where(mine).values(gone))
     await given.take(database, data)
     await _waits(database, data)
 
