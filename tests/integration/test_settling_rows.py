@@ -52,9 +52,11 @@ async def test_a_message_of_somebody_who_is_not_believed_marks_no_row(desk: Desk
 
 
 async def _note(desk: Desk, data: DicomStored, state: str) -> None:
+    """Not due: the running reconciler would find that Orthanc has no such image."""
     query = """
-        INSERT INTO intake_ledger (orthanc_id, study_instance_uid, series_instance_uid, sop_instance_uid, state)
-        VALUES (:id, '1', '1', '1', :state)
+        INSERT INTO intake_ledger
+            (orthanc_id, study_instance_uid, series_instance_uid, sop_instance_uid, state, publish_after)
+        VALUES (:id, '1', '1', '1', :state, now() + interval '300 s')
     """
     await scratch.fetch(desk.system, "examflow", query, id=data.orthanc_instance_id, state=state)
 
