@@ -13,7 +13,8 @@ Problem                        a refusal with a status, a code and a sentence (R
 |  |- BrokerAway
 |  |- DatabaseAway
 |  |- RegistrationAway
-|  `- KeysAway                 no key to verify tokens with could be had
+|  |- KeysAway                 no key to verify tokens with could be had
+|  `- AuditAway                nothing may happen here that leaves no trace
 |- OrthancNonsense        502  Orthanc answered what its contract does not allow
 |  `- StoreFailed          502  ... to a store, by an error of its own, which may be over the next time
 |- StoreRefused           400  Orthanc cannot read the file
@@ -24,7 +25,7 @@ A service's own refusals stand in its `errors.py` and derive from these.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 Language = Literal["en", "fr"]
 
@@ -63,7 +64,13 @@ class Problem(Exception):
     def __init__(self, errors: Sequence[FieldError] = (), **facts: object) -> None:
         self.errors = tuple(errors)
         self.facts = facts
+        self.hides: tuple[str | None, str | None] | None = None
         super().__init__(self.sentence("en"))
+
+    def hiding(self, exam_id: str | None, subject: str | None) -> Self:
+        """The same refusal of what is there and not the caller's: only the audit trail is told what that is."""
+        self.hides = (exam_id, subject)
+        return self
 
     def sentence(self, language: Language) -> str:
         """What was wrong and what to do, for a person."""
@@ -152,6 +159,12 @@ class KeysAway(DependencyAway):
     code = "keys-away"
     en = "The keys that verify tokens cannot be had, so nobody is let in; repeat the request in a few seconds."
     fr = "Les clés de vérification des jetons sont indisponibles, personne n'est admis ; répétez plus tard."
+
+
+class AuditAway(DependencyAway):
+    code = "audit-away"
+    en = "Accesses cannot be recorded at the moment, so nothing is answered; repeat the request in a few seconds."
+    fr = "Les accès ne peuvent être tracés pour le moment, rien n'est donc répondu ; répétez dans quelques secondes."
 
 
 class OrthancNonsense(Problem):

@@ -23,6 +23,8 @@ AccessionNumber = Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x20\x7f
 PatientId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Principal = Annotated[str, Field(max_length=255, pattern=r"^(user|group):[^\x00-\x1f\x7f]+$")]
 Principals = Annotated[list[Principal], Field(max_length=1000)]
+AuditText = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]
+AUDIT_RECORDS_AT_ONCE = 500  # in one message
 _CAPITAL_ID = {"examen_id", "from_examen_id", "to_examen_id", "image_id", "patient_id"}
 
 
@@ -192,3 +194,31 @@ class ExamRightsChanged(EventData):
 
     examen_id: str
     epoch: int
+
+
+class AuditRecord(Wire):
+    """Who did what, when, from where, to which exam and image, and how it ended (after FHIR R4 AuditEvent).
+
+    `subject` is the SOP Instance UID of an image, else what the action is about; `reason` a code or a person's words.
+    """
+
+    record_id: str = Field(default_factory=lambda: str(uuid7()), min_length=1, max_length=64)
+    time: Timestamp = Field(default_factory=lambda: datetime.now(UTC))
+    actor: AuditText | None = Field(None, max_length=255, description="the token's `sub`; null where nobody was known")
+    action: AuditText = Field(
+        min_length=1, max_length=64, description="what was done: `image.view`, `exam.upsert`, ..."
+    )
+    outcome: AuditText = Field(min_length=1, max_length=64, description="`done`, `unchanged`, `denied`, `failed`, ...")
+    examen_id: AuditText | None = Field(None, max_length=36)
+    subject: AuditText | None = Field(None, max_length=255)
+    reason: AuditText | None = Field(None, max_length=1000)
+    correlation_id: AuditText | None = Field(None, max_length=64)
+    remote_ip: AuditText | None = Field(None, max_length=64)
+
+
+class AuditRecorded(EventData):
+    """Records for the audit trail: those of requests in flight at one time share a message."""
+
+    event_type = "audit.recorded"
+
+    records: list[AuditRecord] = Field(min_length=1, max_length=AUDIT_RECORDS_AT_ONCE)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 ALL_EXAMS = "exams:all"
 OPS = "ops"
+AUDITOR = "audit:read"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The settings that several services share. Environment: prefix `EXAMFLOW_`, `__` between a group and its field."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, Field, SecretStr
@@ -53,6 +54,21 @@ class TokenSettings(BaseModel):
     groups_claim: str = "groups"
 
 
+class AuditSettings(BaseModel):
+    """How a service keeps its audit records. `async` loses, in a crash, what was not sent yet."""
+
+    mode: Literal["strict", "async"] = "strict"
+    spool: Path = Field(Path("/var/spool/examflow"), description="directory of records while the broker is away")
+    spool_bytes: int = Field(64 * 1024 * 1024, description="more are refused: then nothing is shown either")
+    confirm_seconds: float = Field(2.0, description="the longest wait for the broker, then records go to the spool")
+    drain_seconds: float = Field(1.0, description="pause between tries to send what is spooled")
+    waiting: int = Field(10_000, description="records in memory at once; more are refused")
+
+    def broker(self, settings: BrokerSettings) -> BrokerSettings:
+        """The broker's settings with the patience of a view, which is shorter than that of an upload."""
+        return settings.model_copy(update={"confirm_seconds": self.confirm_seconds})
+
+
 class ServiceSettings(BaseSettings):
     """What every service has."""
 
@@ -61,6 +77,7 @@ class ServiceSettings(BaseSettings):
     orthanc: OrthancSettings
     broker: BrokerSettings
     tokens: TokenSettings
+    audit: AuditSettings = AuditSettings()
     log_level: str = "INFO"
     cors_origins: list[str] = []
     ready_seconds: float = Field(2.0, description="the longest wait of one readiness check")

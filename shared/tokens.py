@@ -114,7 +114,9 @@ async def authenticated(
     if credentials is None:
         raise _refused("There is no bearer token.", "Il n'y a pas de jeton.")
     verifier: TokenVerifier = request.app.state.tokens
-    return await verifier.verify(credentials.credentials)
+    caller = await verifier.verify(credentials.credentials)
+    request.state.caller = caller  # for the record of what is refused after this
+    return caller
 
 
 class Scoped:

@@ -36,6 +36,11 @@ class Layout:
         return self.root / "data"
 
     @property
+    def audit(self) -> Path:
+        """What of the audit trail stands outside the database: anchors, and records that wait for the broker."""
+        return self.root / "audit"
+
+    @property
     def logs(self) -> Path:
         """One rotated log for each program."""
         return self.root / "logs"

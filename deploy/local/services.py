@@ -20,10 +20,12 @@ def service_environment(system: System, name: str) -> dict[str, str]:
         "EXAMFLOW_TOKENS__JWKS": str(system.layout.jwks),
         "EXAMFLOW_TOKENS__ISSUER": ISSUER,
         "EXAMFLOW_TOKENS__AUDIENCE": AUDIENCE,
+        "EXAMFLOW_AUDIT__SPOOL": str(system.layout.audit),
     }
     if account == "registration":
         environment["EXAMFLOW_DATABASE__URL"] = system.database_url("registration", "postgresql+asyncpg")
         environment["EXAMFLOW_MANAGEMENT_URL"] = f"http://{system.backing.management}"
+        environment["EXAMFLOW_TRAIL__ANCHORS"] = str(system.layout.audit / "anchors.jsonl")
         environment["EXAMFLOW_INTERNAL_TOKEN"] = system.secrets.internal_token
     if name == "preview":
         environment["EXAMFLOW_REGISTRATION__URL"] = system.service_url("registration")

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from services.operator import consumers, dead_letters, events, images, partners, waiting
+from services.operator import audit, consumers, dead_letters, events, images, partners, waiting
 from services.operator.errors import OperatorError
 from services.operator.reconcile import reconcile
 from services.operator.screen import refuse
@@ -21,6 +21,7 @@ app.add_typer(consumers.app, name="consumers")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(events.app, name="events")
 app.add_typer(partners.app, name="partner")
+app.add_typer(audit.app, name="audit")
 
 
 def main() -> None:

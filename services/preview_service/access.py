@@ -64,7 +64,7 @@ class Access:
             raise RegistrationAway
         found = answer.json()
         if not may_see_instance(caller, found["principals"], found["uploaders"]):
-            raise InstanceUnknown
+            raise InstanceUnknown().hiding(found["examenID"], found["sopInstanceUID"])
         if found["state"] == "deleted":
             raise Gone
         return Instance(

@@ -13,6 +13,7 @@ from services.preview_service.access import Access, Instance
 from services.preview_service.errors import Gone
 from services.preview_service.negotiation import DICOM, JPEG, PNG, best, wants_picture
 from services.preview_service.picture import Pictures, View
+from shared.audited_route import AuditedRoute, audited, concerns
 from shared.orthanc import Orthanc
 from shared.permission import Caller
 from shared.service import problems
@@ -21,7 +22,12 @@ from shared.tokens import Scoped
 log = structlog.get_logger()
 PICTURE = {"content": {JPEG: {}, PNG: {}}, "description": "The picture"}
 UNCHANGED = {"description": "Unchanged since the ETag of If-None-Match"}
-router = APIRouter(prefix="/dicom", tags=["preview"], responses=problems(401, 403, 404, 406, 410, 415, 502, 503))
+router = APIRouter(
+    route_class=AuditedRoute,
+    prefix="/dicom",
+    tags=["preview"],
+    responses=problems(401, 403, 404, 406, 410, 415, 502, 503),
+)
 
 Viewer = Annotated[Caller, Depends(Scoped("images:read"))]
 Accept = Annotated[str, Header()]
@@ -29,6 +35,7 @@ Size = Annotated[int | None, Query(ge=1, le=2048)]
 
 
 @router.get("/instances/{orthancInstanceId}/preview", response_class=Response, responses={200: PICTURE, 304: UNCHANGED})
+@audited("image.view")
 async def preview(
     request: Request,
     caller: Viewer,
@@ -42,7 +49,9 @@ async def preview(
     """A picture of one frame, as JPEG or PNG; with a width or height, fitted inside and never enlarged."""
     view = View(frame, quality, width, height, best(accept, (JPEG, PNG)))
     access: Access = request.app.state.access
-    return await _picture(request, await access.instance(caller, orthanc_id), view)
+    instance = await access.instance(caller, orthanc_id)
+    concerns(request, exam=instance.exam_id, subject=instance.sop_instance_uid)
+    return await _picture(request, instance, view)
 
 
 @router.get(
@@ -50,6 +59,7 @@ async def preview(
     response_class=Response,
     responses={200: {"content": {DICOM: {}, JPEG: {}, PNG: {}}, "description": "The file"}, 304: UNCHANGED},
 )
+@audited("image.download")
 async def wado(
     request: Request,
     caller: Viewer,
@@ -62,7 +72,10 @@ async def wado(
     access: Access = request.app.state.access
     kind = best(wanted, (JPEG, PNG) if wants_picture(wanted) else (DICOM, "application/octet-stream"))
     instance = await access.sop_instance(caller, sop_instance_uid)
-    if kind in (JPEG, PNG):
+    as_picture = kind in (JPEG, PNG)
+    action = "image.view" if as_picture else None
+    concerns(request, exam=instance.exam_id, subject=instance.sop_instance_uid, action=action)
+    if as_picture:
         return await _picture(request, instance, View(1, 90, None, None, kind))
     return await _file(request, instance)
 

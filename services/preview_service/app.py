@@ -9,6 +9,8 @@ from services.preview_service.access import Access
 from services.preview_service.api import router
 from services.preview_service.picture import Pictures
 from services.preview_service.settings import Settings
+from shared.audit_sending import AuditSending
+from shared.broker import Publisher, make_broker, running
 from shared.orthanc import Orthanc
 from shared.service import create_service
 
@@ -17,10 +19,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The preview service as an ASGI app; nothing is opened before its lifespan."""
     settings = settings or Settings()
     orthanc, access = Orthanc(settings.orthanc), Access(settings.registration)
+    broker = make_broker(settings.broker, "preview")
+    auditing = AuditSending("preview", Publisher(broker, settings.audit.broker(settings.broker)), settings.audit)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with contextlib.aclosing(orthanc), contextlib.aclosing(access):
+        async with contextlib.aclosing(orthanc), contextlib.aclosing(access), running(broker), auditing.running():
             yield
 
     app = create_service(
@@ -31,6 +35,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         checks={"orthanc": orthanc.answers, "registration": access.answers},
     )
     app.state.settings = settings
+    app.state.auditor = auditing
     app.state.orthanc = orthanc
     app.state.access = access
     app.state.pictures = Pictures(orthanc, settings.scaling_at_once)

@@ -23,6 +23,7 @@ from services.registration_service.schemas import (
     RegistrationState,
 )
 from services.registration_service.settings import Settings
+from shared.audited_route import AuditedRoute, audited, concerns
 from shared.errors import ExamUnknown, FieldError, InvalidInput
 from shared.events import ExamId, ExamUpserted
 from shared.permission import Caller
@@ -30,7 +31,7 @@ from shared.service import problems
 from shared.tokens import Scoped
 
 log = structlog.get_logger()
-router = APIRouter(responses=problems(401, 403, 503))
+router = APIRouter(route_class=AuditedRoute, responses=problems(401, 403, 503))
 ExamPath = Annotated[ExamId, Path(alias="examenID")]
 ImagePath = Annotated[str, Path(alias="imageID", max_length=36, pattern=r"^[0-9a-f-]+$")]
 Writer = Annotated[Caller, Depends(Scoped("images:write"))]
@@ -54,6 +55,7 @@ Db = Annotated[Database, Depends(_database)]
     tags=["images"],
     responses={200: {"model": ImageRecord}, **problems(404, 409, 502)},
 )
+@audited("image.register", by_itself=True)
 async def register_image(request: Request, response: Response, caller: Writer, asked: ImageToRegister) -> ImageRecord:
     """Register an image under an exam: 201 the record, 200 the same record again."""
     settings: Settings = request.app.state.settings
@@ -72,13 +74,17 @@ async def register_image(request: Request, response: Response, caller: Writer, a
 
 
 @router.get("/examens-medicaux/images/{imageID}", tags=["images"], responses=problems(404))
-async def read_image(image_id: ImagePath, caller: Reader, database: Db) -> ImageRecord:
+@audited("image.read")
+async def read_image(request: Request, image_id: ImagePath, caller: Reader, database: Db) -> ImageRecord:
     """One image record."""
     async with database.transaction() as session:
-        return ImageRecord.of(await images.seen_image(session, caller, image_id))
+        image = await images.seen_image(session, caller, image_id)
+    concerns(request, exam=image.exam_id, subject=image.sop_instance_uid)
+    return ImageRecord.of(image)
 
 
 @router.put("/examens-medicaux/images/{imageID}", tags=["images"], responses=problems(404))
+@audited("image.move", by_itself=True)
 async def move_image(image_id: ImagePath, to: ImageMove, caller: Overseer, database: Db) -> ImageRecord:
     """Move a wrongly linked image to another exam; audited."""
     async with database.transaction() as session:
@@ -89,6 +95,7 @@ async def move_image(image_id: ImagePath, to: ImageMove, caller: Overseer, datab
 
 
 @router.get("/examens-medicaux/{examenID}/images", tags=["images"], responses=problems(404))
+@audited("images.list")
 async def list_images(
     exam_id: ExamPath,
     caller: Reader,
@@ -106,6 +113,7 @@ async def list_images(
 @router.put(
     "/examens-medicaux/{examenID}", tags=["exams"], responses={201: {"model": ExamRecord, "description": "Opened"}}
 )
+@audited("exam.upsert", by_itself=True)
 async def upsert_exam(
     exam_id: ExamPath, asked: ExamToUpsert, response: Response, caller: ExamKeeper, database: Db
 ) -> ExamRecord:
@@ -126,6 +134,7 @@ async def upsert_exam(
 
 
 @router.get("/examens-medicaux/{examenID}", tags=["exams"], responses=problems(404))
+@audited("exam.read")
 async def read_exam(exam_id: ExamPath, caller: ExamKeeper, database: Db) -> ExamRecord:
     """An exam as it stands, for the account that writes exams."""
     async with database.transaction() as session:
@@ -136,6 +145,7 @@ async def read_exam(exam_id: ExamPath, caller: ExamKeeper, database: Db) -> Exam
 
 
 @router.get("/dicom/instances/{orthancInstanceId}/registration", tags=["images"], responses=problems(404))
+@audited("image.fate", by_itself=True)
 async def read_registration(
     orthanc_id: Annotated[OrthancId, Path(alias="orthancInstanceId")], caller: Asker, database: Db
 ) -> RegistrationState:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 
 from services.registration_service import api, internal_api
+from services.registration_service.audit import DatabaseAuditor
 from services.registration_service.bindings import Bindings
 from services.registration_service.by_http import HttpRegistrations
 from services.registration_service.consumers import subscribe
@@ -23,6 +24,9 @@ from services.registration_service.ops.trial import Trial
 from services.registration_service.outbox import Outbox
 from services.registration_service.settings import Settings
 from services.registration_service.settling import Settling
+from services.registration_service.trail import api as trail_api
+from services.registration_service.trail.anchoring import Anchoring
+from services.registration_service.trail.sealing import Sealing
 from services.registration_service.vouching import Vouching
 from shared.broker import Publisher, make_broker, running
 from shared.orthanc import Orthanc
@@ -35,14 +39,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     orthanc, database = Orthanc(settings.orthanc), Database(settings.database)
     broker = make_broker(settings.broker, "registration")
     outbox = Outbox(database, Publisher(broker, settings.broker), settings.outbox_batch)
-    believed = settings.messages.believed
+    believed, audited = settings.messages.believed, settings.messages.audited
     copies, dead_rows = Copies(broker, settings.broker), DeadRows(database, believed)
     settling = Settling(copies, dead_rows, settings.messages)
     vouching = Vouching(orthanc, believed, settings.facility_zone)
-    consuming = Consuming(broker, database, lambda: subscribe(broker, database, vouching, settling))
+    consuming = Consuming(broker, database, lambda: subscribe(broker, database, vouching, settling, audited))
     letters = DeadLetters(settings.broker, copies, database, settings.dead_letters)
-    trial = Trial(database, vouching, settings.messages.largest_bytes, settings.dead_letters)
+    trial = Trial(database, vouching, settings.messages, settings.dead_letters)
 
+    chain, anchors = Sealing(database, settings.trail.seal_batch), Anchoring(database, settings.trail)
     bindings = Bindings(settings.broker, settings.management_url) if settings.management_url else None
 
     async def fed() -> None:
@@ -50,26 +55,40 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         if bindings:
             await bindings.answers()
 
+    auditor = DatabaseAuditor(database)
+    loops = [
+        ("audit", settings.trail.later_pause_seconds, auditor.add_later),
+        ("outbox", settings.outbox_pause_seconds, outbox.send_all),
+        ("consumers", settings.consumers_pause_seconds, consuming.apply),
+        ("dead-letters", settings.dead_letters.gauge_pause_seconds, lambda: letters.count(broker)),
+        ("sealing", settings.trail.seal_pause_seconds, chain.seal_all),
+        ("anchoring", settings.trail.anchor_pause_seconds, anchors.anchor),
+    ]
+
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with contextlib.aclosing(orthanc), contextlib.aclosing(database), running(broker):
-            sending = asyncio.create_task(every(settings.outbox_pause_seconds, outbox.send_all, "outbox"))
-            pausing = asyncio.create_task(every(settings.consumers_pause_seconds, consuming.apply, "consumers"))
-            pause = settings.dead_letters.gauge_pause_seconds
-            counting = asyncio.create_task(every(pause, lambda: letters.count(broker), "dead-letters"))
+            tasks = [asyncio.create_task(every(pause, work, name), name=name) for name, pause, work in loops]
             yield
-            sending.cancel()
-            pausing.cancel()
-            counting.cancel()
+            for task in tasks:
+                task.cancel()
 
     app = create_service(
         "registration",
         settings,
         lifespan=lifespan,
-        routers=[api.router, internal_api.router, dead_letters_api.router, events_api.router, ops_api.router],
+        routers=[
+            api.router,
+            internal_api.router,
+            dead_letters_api.router,
+            events_api.router,
+            ops_api.router,
+            trail_api.router,
+        ],
         checks={"orthanc": orthanc.answers, "postgresql": database.answers, "rabbitmq": fed},
     )
     app.state.settings = settings
+    app.state.auditor = auditor
     app.state.database = database
     app.state.desk = Desk(database, orthanc, broker, letters, settings)
     app.state.registrations = HttpRegistrations(database, orthanc, settings.event_wait_seconds)

@@ -9,11 +9,15 @@ from urllib.parse import quote
 import httpx
 from yarl import URL
 
-from services.registration_service.consumers import EXAM_QUEUE, STORED_QUEUE
-from shared.events import DicomStored, ExamUpserted
+from services.registration_service.consumers import AUDIT_QUEUE, EXAM_QUEUE, STORED_QUEUE
+from shared.events import AuditRecorded, DicomStored, ExamUpserted
 from shared.settings import BrokerSettings
 
-NEEDED = {(STORED_QUEUE, DicomStored.event_type), (EXAM_QUEUE, ExamUpserted.event_type)}
+NEEDED = {
+    (STORED_QUEUE, DicomStored.event_type),
+    (EXAM_QUEUE, ExamUpserted.event_type),
+    (AUDIT_QUEUE, AuditRecorded.event_type),
+}
 
 
 class Bindings:

@@ -49,8 +49,10 @@ class HttpRegistrations:
         identity = await self._await_event(caller, asked)
         async with self._database.transaction() as session:
             exam = await session.get(Exam, asked.examenID)
-            if exam is None or not may_see_exam(caller, exam.principals):
+            if exam is None:
                 raise ExamUnknown
+            if not may_see_exam(caller, exam.principals):
+                raise ExamUnknown().hiding(exam.exam_id, asked.sopInstanceUID)
             await lock_for_image(session, exam.exam_id, exam.accession_number)
             if identity and asked.orthancInstanceId:
                 await ledger.note_identity(session, asked.orthancInstanceId, identity)

@@ -20,7 +20,7 @@ async def fate_of(session: AsyncSession, caller: Caller, orthanc_id: str) -> Reg
     if caller.sub not in entry.uploaders and not may_see_instance(
         caller, exam.principals if exam else None, entry.uploaders
     ):
-        raise NothingKnownYet
+        raise NothingKnownYet().hiding(exam.exam_id if exam else None, entry.sop_instance_uid)
     return RegistrationState(
         orthancInstanceId=entry.orthanc_id,
         sopInstanceUID=entry.sop_instance_uid,

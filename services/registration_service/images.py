@@ -14,8 +14,10 @@ from shared.permission import Caller, may_see_exam
 async def seen_exam(session: AsyncSession, caller: Caller, exam_id: str) -> Exam:
     """The exam, if the caller may see it; ExamUnknown otherwise."""
     exam = await session.get(Exam, exam_id)
-    if exam is None or not may_see_exam(caller, exam.principals):
+    if exam is None:
         raise ExamUnknown
+    if not may_see_exam(caller, exam.principals):
+        raise ExamUnknown().hiding(exam_id, None)
     return exam
 
 
@@ -29,7 +31,7 @@ async def seen_image(session: AsyncSession, caller: Caller, image_id: str, *, ho
         raise ImageUnknown
     exam = await session.get_one(Exam, image.exam_id)
     if not may_see_exam(caller, exam.principals):
-        raise ImageUnknown
+        raise ImageUnknown().hiding(exam.exam_id, image.sop_instance_uid)
     return image
 
 

@@ -11,6 +11,7 @@ from services.registration_service.errors import NotInternal
 from services.registration_service.fate import describe_instance
 from services.registration_service.schemas import InternalInstance
 from services.registration_service.settings import Settings
+from shared.audited_route import AuditedRoute, audited
 
 
 def _internal(request: Request, authorization: Annotated[str, Header()] = "") -> None:
@@ -20,10 +21,13 @@ def _internal(request: Request, authorization: Annotated[str, Header()] = "") ->
         raise NotInternal
 
 
-router = APIRouter(prefix="/internal", dependencies=[Depends(_internal)], include_in_schema=False)
+router = APIRouter(
+    route_class=AuditedRoute, prefix="/internal", dependencies=[Depends(_internal)], include_in_schema=False
+)
 
 
 @router.get("/instances/{orthancInstanceId}")
+@audited("internal.read", by_itself=True)
 async def read_instance(
     request: Request, orthanc_id: Annotated[str, Path(alias="orthancInstanceId")]
 ) -> InternalInstance:
@@ -34,6 +38,7 @@ async def read_instance(
 
 
 @router.get("/sop-instances/{sopInstanceUID}")
+@audited("internal.read", by_itself=True)
 async def read_sop_instance(
     request: Request, sop_instance_uid: Annotated[str, Path(alias="sopInstanceUID")]
 ) -> InternalInstance:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
     func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -159,16 +160,22 @@ class OutboxMessage(Base):
 
 
 class AuditEvent(Base):
-    """Who did what to which exam or image, when, and how it ended. Rows are only ever added."""
+    """Who did what to which exam or image, when, from where, and how it ended. Rows are only ever added.
+
+    A record that comes twice (`record_id`) stands once. A trigger notes each new row in `audit_unsealed`.
+    """
 
     __tablename__ = "audit_events"
     __table_args__ = (
+        UniqueConstraint("record_id", name="uq_audit_events_record_id"),
         Index("ix_audit_events_exam", "exam_id", "recorded_at"),
         Index("ix_audit_events_subject", "subject", "recorded_at"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    record_id: Mapped[str] = mapped_column(String(64), server_default=text("gen_random_uuid()::text"))
     recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    service: Mapped[str] = mapped_column(String(64), server_default="registration")
     actor: Mapped[str] = mapped_column(String(255))
     action: Mapped[str] = mapped_column(String(64))
     outcome: Mapped[str] = mapped_column(String(64))
@@ -176,6 +183,52 @@ class AuditEvent(Base):
     subject: Mapped[str | None] = mapped_column(String(255))
     reason: Mapped[str | None] = mapped_column(Text)
     correlation_id: Mapped[str | None] = mapped_column(String(64))
+    remote_ip: Mapped[str | None] = mapped_column(String(64))
+
+
+class AuditUnsealed(Base):
+    """A record that is not in the hash chain yet (sealing.py)."""
+
+    __tablename__ = "audit_unsealed"
+
+    event_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+
+
+class AuditLink(Base):
+    """The place of a record in the hash chain (shared/audit_chain.py). Rows are only ever added."""
+
+    __tablename__ = "audit_chain"
+    __table_args__ = (UniqueConstraint("event_id", name="uq_audit_chain_event_id"),)
+
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    event_id: Mapped[int] = mapped_column(BigInteger)
+    sealed_at: Mapped[datetime]
+    hash: Mapped[str] = mapped_column(String(64))
+
+
+class AuditRetention(Base):
+    """For how many days records are kept: one row, which only the owner of the tables may change."""
+
+    __tablename__ = "audit_retention"
+    __table_args__ = (
+        CheckConstraint("id = 1", name="ck_audit_retention_one"),
+        CheckConstraint("days >= 30", name="ck_audit_retention_days"),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    days: Mapped[int] = mapped_column(Integer)
+
+
+class AuditPruning(Base):
+    """A removal of records older than the retention: up to which place of the chain. `audit_prune` makes it."""
+
+    __tablename__ = "audit_prunings"
+
+    to_seq: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    hash: Mapped[str] = mapped_column(String(64))
+    days: Mapped[int] = mapped_column(Integer)
+    records: Mapped[int] = mapped_column(BigInteger)
+    pruned_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class PausedConsumer(Base):

@@ -12,6 +12,7 @@ from services.registration_service.full_compare import FullCompare
 from services.registration_service.republishing import Republishing
 from services.registration_service.settings import Settings
 from services.registration_service.sweep import Sweep
+from services.registration_service.trail.pruning import Pruning
 from services.registration_service.unaccounted import Gauges, measure_storage
 from services.registration_service.unparking import Unparking
 from shared.broker import Publisher, exchange_answers, make_broker, running
@@ -54,5 +55,6 @@ def _loops(settings: Settings, orthanc: Orthanc, database: Database, publisher: 
     yield "unparking", own.publish_pause_seconds, Unparking(database, orthanc, own).take_off
     yield "compare", own.changes_pause_seconds, FullCompare(database, orthanc, own).compare_if_due
     yield "sweep", own.sweep_pause_seconds, Sweep(database, own).sweep
+    yield "pruning", settings.trail.prune_pause_seconds, Pruning(database, settings.trail.prune_batch).prune
     yield "gauges", own.gauges_pause_seconds, Gauges(database, orthanc, own).refresh
     yield "storage", settings.storage_pause_seconds, lambda: measure_storage(orthanc)

@@ -1,5 +1,7 @@
 """The registration service's settings; the reconciler has the same."""
 
+from pathlib import Path
+
 from pydantic import BaseModel, Field, SecretStr
 
 from shared.settings import FacilityZone, ServiceSettings
@@ -55,6 +57,9 @@ class MessageSettings(BaseModel):
     hold_at_most_seconds: float = Field(
         900.0, le=1500, description="in hand, then back: the broker takes the channel from who holds one for 30 minutes"
     )
+    audited: list[str] = Field(
+        ["upload", "registration", "preview"], description="the broker's users whose audit records are kept"
+    )
     largest_bytes: int = Field(1024 * 1024, description="a larger message is a dead letter")
     believed: list[str] = Field(
         ["upload", "registration"], description="the broker's users whose word about origin and context counts"
@@ -85,6 +90,19 @@ class StatusSettings(BaseModel):
     causes: int = Field(10, ge=1, description="causes shown at most")
 
 
+class TrailSettings(BaseModel):
+    """The audit trail's hash chain. How long records are kept is for the migrations: EXAMFLOW_AUDIT_RETENTION_DAYS."""
+
+    later_pause_seconds: float = Field(1.0, description="between two insertions of what strangers tried")
+    seal_pause_seconds: float = Field(0.5, description="between looks for records that are not in the chain")
+    seal_batch: int = Field(1000, ge=1, description="records put into the chain in one transaction")
+    anchors: Path | None = Field(None, description="where the chain's head is written down; without, in the log alone")
+    anchor_pause_seconds: float = Field(600.0, description="between two anchors")
+    anchors_kept: int = Field(100_000, ge=100, description="of more, the older half is forgotten")
+    prune_pause_seconds: float = Field(3600.0, description="between looks for records that are too old")
+    prune_batch: int = Field(10_000, ge=1, description="records removed in one transaction")
+
+
 class Settings(ServiceSettings):
     """Environment variables `EXAMFLOW_...`; see shared/settings.py for the groups."""
 
@@ -104,3 +122,4 @@ class Settings(ServiceSettings):
     dead_letters: DeadLetterSettings = DeadLetterSettings()
     reconciler: ReconcilerSettings = ReconcilerSettings()
     status: StatusSettings = StatusSettings()
+    trail: TrailSettings = TrailSettings()

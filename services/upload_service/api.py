@@ -11,12 +11,13 @@ from services.upload_service.form import OVERHEAD, TEXT_LIMITS, UploadForm
 from services.upload_service.schemas import FieldLimit, UploadAnswer, UploadLimits
 from services.upload_service.settings import Settings
 from services.upload_service.upload import Uploads
+from shared.audited_route import AuditedRoute, audited
 from shared.errors import Problem
 from shared.permission import Caller
 from shared.service import problems
 from shared.tokens import Scoped
 
-router = APIRouter(prefix="/dicom/upload", tags=["upload"])
+router = APIRouter(route_class=AuditedRoute, prefix="/dicom/upload", tags=["upload"])
 Uploader = Annotated[Caller, Depends(Scoped("dicom:upload"))]
 
 # The body is read as a stream, so FastAPI cannot derive its description from the signature.
@@ -34,6 +35,7 @@ REFUSALS = problems(401, 403, 409, 413, 415, 502, 503, 507)
 
 
 @router.post("", status_code=201, openapi_extra=BODY, responses={200: {"model": UploadAnswer}, **REFUSALS})
+@audited("image.upload", by_itself=True)
 async def upload(request: Request, response: Response, caller: Uploader) -> UploadAnswer:
     """Store one DICOM file: 201 new, 200 where an equal image was stored already."""
     uploads: Uploads = request.app.state.uploads
@@ -51,6 +53,7 @@ async def upload(request: Request, response: Response, caller: Uploader) -> Uplo
 
 
 @router.get("/limits", responses=problems(401, 403))
+@audited("upload.limits", by_itself=True)
 async def limits(request: Request, caller: Uploader) -> UploadLimits:
     """The largest file, the form's fields and the transfer syntaxes that are taken."""
     settings: Settings = request.app.state.settings

@@ -9,6 +9,7 @@ from services.upload_service.api import router
 from services.upload_service.draining import Draining
 from services.upload_service.settings import Settings
 from services.upload_service.upload import Uploads
+from shared.audit_sending import AuditSending
 from shared.broker import Publisher, exchange_answers, make_broker, running
 from shared.orthanc import Orthanc
 from shared.service import create_service
@@ -19,10 +20,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings()
     orthanc = Orthanc(settings.orthanc)
     broker = make_broker(settings.broker, "upload")
+    auditing = AuditSending("upload", Publisher(broker, settings.audit.broker(settings.broker)), settings.audit)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with contextlib.aclosing(orthanc), running(broker):
+        async with contextlib.aclosing(orthanc), running(broker), auditing.running():
             yield
 
     app = create_service(
@@ -34,5 +36,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.add_middleware(Draining)
     app.state.settings = settings
+    app.state.auditor = auditing
     app.state.uploads = Uploads(orthanc, Publisher(broker, settings.broker), settings)
     return app

@@ -93,8 +93,11 @@ async def test_no_token_no_entry(make: Callable[[], FastAPI]) -> None:
 async def test_a_good_token_lets_in_whom_its_scopes_let_in(tmp_path: Path) -> None:
     write_keys(tmp_path / "jwks.json", "rsa")
     tokens = {"jwks": str(tmp_path / "jwks.json"), "issuer": ISSUER, "audience": AUDIENCE}
-    app = upload.create_app(UploadSettings(**{**SHARED, "tokens": tokens}))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+    audit = {"spool": tmp_path, "confirm_seconds": 0.1}  # what is refused leaves its record
+    app = upload.create_app(UploadSettings(**{**SHARED, "tokens": tokens, "audit": audit}))
+    transport = httpx.ASGITransport(app)
+    running = app.router.lifespan_context(app)
+    async with running, httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         good = await client.get("/dicom/upload/limits", headers={"Authorization": f"Bearer {token()}"})
         poor = await client.get("/dicom/upload/limits", headers={"Authorization": f"Bearer {token(scope='ops')}"})
         other = await client.get("/dicom/upload/limits", headers={"Authorization": f"Basic {token()}"})

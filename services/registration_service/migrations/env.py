@@ -9,6 +9,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.registration_service.models import Base
 
+# The services cannot shorten it: it is the owner's, as the tables are.
+_RETENTION = text("UPDATE audit_retention SET days = :days")
 _LOCK = text("SELECT pg_advisory_xact_lock(4711)")  # two upgrades at once: one waits for the other
 
 
@@ -17,6 +19,8 @@ def _migrate(connection: Connection) -> None:
     with context.begin_transaction():
         connection.execute(_LOCK)
         context.run_migrations()
+        if days := os.environ.get("EXAMFLOW_AUDIT_RETENTION_DAYS"):
+            connection.execute(_RETENTION, {"days": int(days)})
 
 
 async def _run() -> None:

@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
 
+from services.registration_service.consumers import WORK_QUEUES
 from services.registration_service.ledger import State
-from services.registration_service.ops import assign, correct, pauses, queues, waiting
+from services.registration_service.ops import assign, correct, pauses, waiting
 from services.registration_service.ops import reconcile as reconciling
 from services.registration_service.ops.desk import AtDesk, Desk
 from services.registration_service.ops.operator import Operator
@@ -23,9 +24,10 @@ from services.registration_service.ops.schemas import (
 )
 from services.registration_service.ops.status import count_queues, read_status
 from services.registration_service.ops.timeline import read_timeline
+from shared.audited_route import AuditedRoute, audited
 from shared.service import problems
 
-router = APIRouter(prefix="/ops", tags=["ops"], responses=problems(401, 403, 503))
+router = APIRouter(route_class=AuditedRoute, prefix="/ops", tags=["ops"], responses=problems(401, 403, 503))
 # An Orthanc id, a SOP Instance UID or an imageID: whatever an operator has at hand.
 ImageName = Annotated[str, Path(alias="id", min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f/]+$")]
 QueueName = Annotated[str, Path(alias="queue", max_length=255)]
@@ -33,12 +35,14 @@ Unregistered = Literal["waiting", "refused", "dead", "seen"]
 
 
 @router.get("/status")
+@audited("ops.status", by_itself=True)
 async def status(operator: Operator, desk: AtDesk) -> Status:
     """Whether anything is missing or needs a person. Answers 200 while servers are away, and says which."""
     return await read_status(desk)
 
 
 @router.get("/waiting")
+@audited("ops.waiting")
 async def list_waiting(
     operator: Operator,
     desk: AtDesk,
@@ -53,6 +57,7 @@ async def list_waiting(
 
 
 @router.post("/waiting/{id}/assign", responses=problems(404, 409))
+@audited("image.assign", by_itself=True)
 async def assign_image(name: ImageName, asked: ExamAsked, operator: Operator, desk: AtDesk) -> ImageOutcome:
     """Say to which exam an image belongs, whoever brought it: registered at once, or when the exam opens."""
     async with desk.database.transaction() as session:
@@ -69,6 +74,7 @@ async def assign_image(name: ImageName, asked: ExamAsked, operator: Operator, de
 
 
 @router.post("/images/{id}/move", responses=problems(404, 409))
+@audited("image.move", by_itself=True)
 async def move_image(name: ImageName, asked: ExamAsked, operator: Operator, desk: AtDesk) -> ImageOutcome:
     """Put a registered image under another exam."""
     async with desk.database.transaction() as session:
@@ -83,6 +89,7 @@ async def move_image(name: ImageName, asked: ExamAsked, operator: Operator, desk
 
 
 @router.post("/images/{id}/unlink", responses=problems(404, 409))
+@audited("image.unlink", by_itself=True)
 async def unlink_image(name: ImageName, asked: WhyAsked, operator: Operator, desk: AtDesk) -> ImageOutcome:
     """Take a registered image out of its exam: it waits until it is assigned, registered by HTTP, or named anew."""
     async with desk.database.transaction() as session:
@@ -97,6 +104,7 @@ async def unlink_image(name: ImageName, asked: WhyAsked, operator: Operator, des
 
 
 @router.post("/reconcile", status_code=202)
+@audited("reconcile", by_itself=True)
 async def reconcile(asked: ReconcileAsked, operator: Operator, desk: AtDesk) -> ReconcileStarted:
     """Have every undecided image told anew now, and, if `full`, all of Orthanc compared with the ledger."""
     async with desk.database.transaction() as session:
@@ -104,18 +112,21 @@ async def reconcile(asked: ReconcileAsked, operator: Operator, desk: AtDesk) -> 
 
 
 @router.get("/timeline/{id}", responses=problems(404, 409))
+@audited("ops.timeline")
 async def timeline(name: ImageName, operator: Operator, desk: AtDesk) -> Timeline:
     """What happened to one image, hop by hop, and what to type next."""
     return await read_timeline(desk, name)
 
 
 @router.get("/consumers")
+@audited("ops.consumers", by_itself=True)
 async def list_consumers(operator: Operator, desk: AtDesk) -> Consumers:
     """The queues that can be paused, and how they are doing."""
     return Consumers(items=await _consumers(desk))
 
 
 @router.put("/consumers/{queue}/pause", responses=problems(404))
+@audited("consumer.pause", by_itself=True)
 async def pause_consumer(queue: QueueName, asked: WhyAsked, operator: Operator, desk: AtDesk) -> Consumer:
     """Consume no more from a queue, in any replica, within a second; one that is paused stays as it was."""
     async with desk.database.transaction() as session:
@@ -124,6 +135,7 @@ async def pause_consumer(queue: QueueName, asked: WhyAsked, operator: Operator, 
 
 
 @router.delete("/consumers/{queue}/pause", responses=problems(404))
+@audited("consumer.resume", by_itself=True)
 async def resume_consumer(queue: QueueName, operator: Operator, desk: AtDesk) -> Consumer:
     """Consume again; `messages` says how many wait."""
     async with desk.database.transaction() as session:
@@ -138,4 +150,4 @@ async def _consumer(desk: Desk, queue: str) -> Consumer:
 async def _consumers(desk: Desk) -> list[Consumer]:
     async with desk.database.transaction() as session:
         standing = await pauses.paused(session)
-    return pauses.described(standing, await count_queues(desk, queues.WORK_QUEUES))
+    return pauses.described(standing, await count_queues(desk, WORK_QUEUES))

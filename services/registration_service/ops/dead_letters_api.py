@@ -19,9 +19,12 @@ from services.registration_service.ops.schemas_dead_letters import (
     ToReplay,
     WholeDeadLetter,
 )
+from shared.audited_route import AuditedRoute, audited
 from shared.service import problems
 
-router = APIRouter(prefix="/ops/dead-letters", tags=["ops"], responses=problems(401, 403, 503))
+router = APIRouter(
+    route_class=AuditedRoute, prefix="/ops/dead-letters", tags=["ops"], responses=problems(401, 403, 503)
+)
 
 
 def _letters(request: Request) -> DeadLetters:
@@ -39,6 +42,7 @@ Replaying = Annotated[Replay, Depends(_replay)]
 
 
 @router.get("")
+@audited("ops.dead-letters")
 async def list_dead_letters(
     caller: Operator,
     letters: Letters,
@@ -50,6 +54,7 @@ async def list_dead_letters(
 
 
 @router.get("/{id}", responses=problems(404))
+@audited("ops.dead-letter")
 async def read_dead_letter(
     letter_id: Annotated[LetterId, Path(alias="id")], caller: Operator, letters: Letters
 ) -> WholeDeadLetter:
@@ -61,6 +66,7 @@ async def read_dead_letter(
 
 
 @router.post("/replay")
+@audited("dead-letter.replay", by_itself=True)
 async def replay_dead_letters(asked: ToReplay, caller: Operator, replay: Replaying) -> Handled | DryRun:
     """Send letters to their work queues again, as if for the first time; audited.
 
@@ -73,6 +79,7 @@ async def replay_dead_letters(asked: ToReplay, caller: Operator, replay: Replayi
 
 
 @router.post("/drop")
+@audited("dead-letter.drop", by_itself=True)
 async def drop_dead_letters(asked: ToDrop, caller: Operator, replay: Replaying) -> Handled:
     """Take letters out of the queue for good; who and why is audited."""
     return Handled.of(await replay.drop(asked.choice(), caller.sub, asked.reason))

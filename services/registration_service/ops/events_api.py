@@ -13,10 +13,11 @@ from services.registration_service.ops.outcomes import Outcome
 from services.registration_service.ops.schemas_dead_letters import Foreseen
 from services.registration_service.ops.trial import Said, Trial
 from services.registration_service.settings import Settings
+from shared.audited_route import AuditedRoute, audited
 from shared.events import CONTENT_TYPE, DicomStored, ExamUpserted
 from shared.service import problems
 
-router = APIRouter(prefix="/events", tags=["events"], responses=problems(401, 403, 503))
+router = APIRouter(route_class=AuditedRoute, prefix="/events", tags=["events"], responses=problems(401, 403, 503))
 
 _QUEUES = {DicomStored.event_type: STORED_QUEUE, ExamUpserted.event_type: EXAM_QUEUE}
 _OURS = {"/examflow/upload": "upload", "/examflow/reconciler": "registration"}
@@ -37,6 +38,7 @@ async def _bounded_body(request: Request) -> bytes:
 
 
 @router.post("/validate", openapi_extra={"requestBody": _BODY})
+@audited("events.validate", by_itself=True)
 async def validate_event(
     request: Request, caller: Operator, body: Annotated[bytes, Depends(_bounded_body)]
 ) -> Foreseen:

@@ -10,11 +10,10 @@ from typing import Any
 
 from aio_pika.abc import AbstractIncomingMessage
 
-from services.registration_service.consumers import EXAM_QUEUE, STORED_QUEUE
+from services.registration_service.consumers import WORK_QUEUES
 from services.registration_service.copies import Told, fingerprint
 
 LONGEST_LOOKED_INTO = 1024 * 1024  # a larger body is no event
-WORK_QUEUES = (STORED_QUEUE, EXAM_QUEUE)
 # Identifiers, times and numbers; free text, which may name a patient, has blanks, carets or accents.
 _TOKEN = re.compile(r"[A-Za-z0-9._:/@+-]{1,255}")
 

@@ -6,12 +6,12 @@ from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registration_service import exams, ledger
+from services.registration_service import audit, exams, ledger
 from services.registration_service.consumers import NOBODY
 from services.registration_service.intake import take_in
 from services.registration_service.ledger import State
 from services.registration_service.models import Exam
-from shared.events import DicomStored, Event, ExamUpserted
+from shared.events import AuditRecorded, DicomStored, Event, ExamUpserted
 
 Result = Literal["create", "change", "skip", "wait", "refuse", "fail"]
 
@@ -80,4 +80,23 @@ class Upserted:
         return Outcome("change", "exam-replaced", "the exam would be replaced")
 
 
-Step = Stored | Upserted
+@dataclass(frozen=True)
+class Recorded:
+    """Audit records, and the service that keeps them."""
+
+    event: Event[AuditRecorded]
+    publisher: str
+
+    @property
+    def key(self) -> str:
+        """The first record's id: messages share none, but where one came twice."""
+        return self.event.data.records[0].record_id
+
+    async def happen(self, session: AsyncSession) -> Outcome:
+        """The consumer's work, and what came of it."""
+        if await audit.told(session, self.event.data.records, self.publisher):
+            return Outcome("create", "recorded", "the records would be added to the audit trail")
+        return Outcome("skip", "recorded-already", "the audit trail has these records already")
+
+
+Step = Stored | Upserted | Recorded

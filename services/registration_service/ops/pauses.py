@@ -8,9 +8,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registration_service import audit
+from services.registration_service.consumers import WORK_QUEUES
 from services.registration_service.models import PausedConsumer
 from services.registration_service.ops.errors import QueueUnknown
-from services.registration_service.ops.queues import WORK_QUEUES
 from services.registration_service.ops.schemas import Consumer, Queue
 
 log = structlog.get_logger()

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from aio_pika.exceptions import ChannelNotFoundEntity
 from faststream.rabbit import RabbitBroker
 
-from services.registration_service.consumers import EXAM_QUEUE, STORED_QUEUE
+from services.registration_service.consumers import WORK_QUEUES
 from services.registration_service.ops.schemas import Queue
 from services.registration_service.settings import MessageSettings
 from services.registration_service.settling import DEAD_QUEUE, rung
 from shared.broker import queue_counts
-
-WORK_QUEUES = (STORED_QUEUE, EXAM_QUEUE)
 
 
 def every_queue(settings: MessageSettings) -> list[str]:

@@ -14,14 +14,15 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registration_service.consumers import EXAM_QUEUE, STORED_QUEUE
+from services.registration_service import audit
+from services.registration_service.consumers import AUDIT_QUEUE, EXAM_QUEUE, STORED_QUEUE
 from services.registration_service.database import Database, means_away
 from services.registration_service.errors import Hopeless, NotYet
-from services.registration_service.ops.outcomes import Outcome, Step, Stored, Upserted
+from services.registration_service.ops.outcomes import Outcome, Recorded, Step, Stored, Upserted
 from services.registration_service.reading import check_way, read_event
-from services.registration_service.settings import DeadLetterSettings
+from services.registration_service.settings import DeadLetterSettings, MessageSettings
 from services.registration_service.vouching import Vouching
-from shared.events import DataT, DicomStored, Event, ExamUpserted
+from shared.events import AuditRecorded, DataT, DicomStored, Event, ExamUpserted
 
 # Shorter than PostgreSQL takes to look for a deadlock (1 s): where they meet, a trial gives way to a registration.
 _GIVE_WAY = text("SET LOCAL lock_timeout = '500ms'")
@@ -47,10 +48,12 @@ class _Undo(Exception):
 class Trial:
     """Tells what would become of messages. Nothing is written, nothing announced; Orthanc is only read."""
 
-    def __init__(self, database: Database, vouching: Vouching, longest: int, settings: DeadLetterSettings) -> None:
+    def __init__(
+        self, database: Database, vouching: Vouching, messages: MessageSettings, settings: DeadLetterSettings
+    ) -> None:
         self._database = database
         self._vouching = vouching
-        self._longest = longest
+        self._messages = messages
         self._settings = settings
 
     async def foresee(self, messages: Sequence[Said]) -> dict[int, Outcome]:
@@ -79,11 +82,14 @@ class Trial:
             return Stored(stored, said.publisher, stored.data, stored.time)
         if said.queue == EXAM_QUEUE:
             return Upserted(self._event(said, Event[ExamUpserted]), said.publisher)
+        if said.queue == AUDIT_QUEUE:
+            audit.must_be_believed(said.publisher, self._messages.audited)
+            return Recorded(self._event(said, Event[AuditRecorded]), said.publisher)
         raise Hopeless("its work queue is not known")
 
     def _event(self, said: Said, kind: type[Event[DataT]]) -> Event[DataT]:
         check_way(said.routing_key or said.queue, said.queue, kind)
-        return read_event(said.body, said.content_type, kind, self._longest)
+        return read_event(said.body, said.content_type, kind, self._messages.largest_bytes)
 
     async def _try(self, chunk: Sequence[Numbered]) -> dict[int, Outcome]:
         outcomes: dict[int, Outcome] = {}
@@ -102,7 +108,7 @@ class Trial:
         return outcomes
 
     async def _believe(self, step: Step) -> Step:
-        if isinstance(step, Upserted):
+        if isinstance(step, Upserted | Recorded):
             return step
         data, happened = await self._vouching.believe(step.event, step.publisher)
         return replace(step, data=data, happened=happened)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from services.registration_service.ops.queues import WORK_QUEUES
+from services.registration_service.consumers import WORK_QUEUES
 from services.registration_service.ops.schemas import Finding, LedgerCounts, Queue, ReconcilerState
 from services.registration_service.settings import Settings
 from services.registration_service.settling import DEAD_QUEUE

@@ -1,0 +1,141 @@
+"""Which requests are audited, and how each ended: a record is kept before the answer leaves.
+
+`@audited("image.view")` below a route's decorator says what it does. A route whose own transaction keeps the record of
+its success says `by_itself`: then only what was refused or failed is recorded here.
+"""
+
+import contextvars
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from prometheus_client import Counter
+
+from shared.correlation import correlation_id
+from shared.errors import Problem
+from shared.events import AuditRecord
+from shared.permission import Caller
+
+EndpointT = TypeVar("EndpointT", bound=Callable[..., Any])
+RECORDS = Counter("examflow_audit_records", "Audit records, by what became of them", ["way"])
+_MARK = "__audited__"
+# Names in the path that say which exam or image a request is about.
+_EXAM, _SUBJECTS = "examenID", ("sopInstanceUID", "orthancInstanceId", "imageID", "id", "queue")
+
+remote_ip: contextvars.ContextVar[str | None] = contextvars.ContextVar("remote_ip", default=None)
+
+
+class Auditor(Protocol):
+    """Keeps records of the audit trail."""
+
+    async def record(self, record: AuditRecord, *, must: bool = True) -> None:
+        """Return once the record is kept as its settings demand; raise AuditAway where it cannot be.
+
+        `must` is False for one that may be lost: anybody can make as many as he likes.
+        """
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What a route does, in the words of the audit trail."""
+
+    action: str
+    by_itself: bool
+
+
+def audited(action: str, *, by_itself: bool = False) -> Callable[[EndpointT], EndpointT]:
+    """Mark a route's function as audited."""
+
+    def mark(endpoint: EndpointT) -> EndpointT:
+        setattr(endpoint, _MARK, Audited(action, by_itself))
+        return endpoint
+
+    return mark
+
+
+def audited_as(endpoint: Callable[..., Any]) -> Audited | None:
+    """How a route's function is audited; None where it is not."""
+    return getattr(endpoint, _MARK, None)
+
+
+def concerns(request: Request, *, exam: str | None, subject: str | None, action: str | None = None) -> None:
+    """Say for the record which exam and image a request turned out to be about, and what it turned out to do."""
+    request.state.concerns = (exam, subject)
+    request.state.does = action
+
+
+class AuditedRoute(APIRoute):
+    """A route class for routers whose requests are audited."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler, with its outcome recorded."""
+        handle = super().get_route_handler()
+        told = audited_as(self.endpoint)
+        if told is None:
+            return handle
+
+        async def handle_audited(request: Request) -> Response:
+            remote_ip.set(request.client.host if request.client else None)
+            try:
+                answer = await handle(request)
+            except Problem as problem:
+                record = _record(request, told.action, _ended(problem), problem)
+                await _auditor(request).record(record, must=problem.status != 401)
+                raise
+            if not told.by_itself:
+                ended = "unchanged" if answer.status_code == 304 else "done"
+                await _recorded_or_closed(request, _record(request, told.action, ended), answer)
+            return answer
+
+        return handle_audited
+
+
+async def _recorded_or_closed(request: Request, record: AuditRecord, answer: Response) -> None:
+    """A stream that may not be sent is closed: its last step is what closes it."""
+    try:
+        await _auditor(request).record(record)
+    except BaseException:
+        if answer.background is not None:
+            await answer.background()
+        raise
+
+
+def _auditor(request: Request) -> Auditor:
+    auditor: Auditor = request.app.state.auditor
+    return auditor
+
+
+def _record(request: Request, action: str, outcome: str, problem: Problem | None = None) -> AuditRecord:
+    exam, subject = getattr(request.state, "concerns", None) or (problem and problem.hides) or _named(request)
+    caller: Caller | None = getattr(request.state, "caller", None)
+    return AuditRecord(
+        actor=_text(caller.sub, 255) if caller else None,
+        action=getattr(request.state, "does", None) or action,
+        outcome=outcome,
+        examen_id=_text(exam, 36),
+        subject=_text(subject, 255),
+        reason=problem.code if problem else None,
+        correlation_id=correlation_id.get(),
+        remote_ip=remote_ip.get(),
+    )
+
+
+def _ended(problem: Problem) -> str:
+    if problem.hides or problem.status in (401, 403):
+        return "denied"
+    if problem.status == 404:
+        return "unknown"
+    return "refused" if problem.status < 500 else "failed"
+
+
+def _named(request: Request) -> tuple[str | None, str | None]:
+    """What the path names, which may be anything that somebody typed."""
+    found = request.path_params
+    return found.get(_EXAM), next((found[name] for name in _SUBJECTS if name in found), None)
+
+
+def _text(value: str | None, length: int) -> str | None:
+    """What fits a record; what does not is no identifier of ours, and only cut and cleaned for the eye."""
+    return None if value is None else "".join(one for one in value if one.isprintable())[:length]
