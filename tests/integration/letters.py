@@ -21,7 +21,7 @@ from services.registration_service.ops.letter import Letter
 from services.registration_service.ops.listing import Listing, list_letters
 from services.registration_service.ops.replay import Replay
 from services.registration_service.ops.trial import Trial
-from services.registration_service.settings import DeadLetterSettings
+from services.registration_service.settings import DeadLetterSettings, MessageSettings
 from services.registration_service.vouching import Vouching
 from shared.broker import make_broker
 from shared.events import CONTENT_TYPE, DicomStored, Event
@@ -62,7 +62,7 @@ class Desk:
 
     @property
     def trial(self) -> Trial:
-        return Trial(self.database, self.vouching, 1024 * 1024, self.settings)
+        return Trial(self.database, self.vouching, MessageSettings(), self.settings)
 
     @property
     def replay(self) -> Replay:

@@ -22,6 +22,11 @@ def make(system: System, name: str) -> None:
     _run(superuser(system, f'CREATE DATABASE "{name}" OWNER examflow'))
 
 
+def copy(system: System, template: str, name: str) -> None:
+    """A database like another one, to which nobody is connected."""
+    _run(superuser(system, f'CREATE DATABASE "{name}" TEMPLATE "{template}" OWNER examflow'))
+
+
 def drop(system: System, name: str) -> None:
     _run(superuser(system, f'DROP DATABASE "{name}" WITH (FORCE)'))
 
@@ -56,6 +61,11 @@ async def fetch(system: System, name: str, query: str, **values: Any) -> list[tu
 async def superuser(system: System, command: str) -> None:
     """One command that the roles of Examflow may not give."""
     await _execute(database_url(system, "postgres", "postgres"), command, {})
+
+
+async def as_superuser(system: System, name: str, command: str, **values: Any) -> list[tuple[Any, ...]]:
+    """What somebody can do who has taken over the database."""
+    return await _execute(database_url(system, name, "postgres"), command, values)
 
 
 async def _execute(url: str, query: str, values: dict[str, Any]) -> list[tuple[Any, ...]]:

@@ -20,7 +20,11 @@ COLUMNS = """
     WHERE table_name = 'images_medicales' ORDER BY ordinal_position
 """
 OURS = [
+    "audit_chain",
     "audit_events",
+    "audit_prunings",
+    "audit_retention",
+    "audit_unsealed",
     "examens_medicaux",
     "images_medicales",
     "intake_ledger",
@@ -72,7 +76,11 @@ def test_image_records_have_exactly_the_columns_of_the_contract(system: System, 
 def test_the_services_role_has_what_it_needs_and_no_more(system: System, tables: str, table: str) -> None:
     [(grants,)] = scratch.ask(system, tables, GRANTS, table=table)
     fewer = {
+        "audit_chain": "INSERT SELECT",
         "audit_events": "INSERT SELECT",
+        "audit_prunings": "SELECT",
+        "audit_retention": "SELECT",
+        "audit_unsealed": "DELETE SELECT",
         "paused_consumers": "DELETE INSERT SELECT",
         "reconciler_cursor": "INSERT SELECT UPDATE",
     }

@@ -78,7 +78,7 @@ def test_each_service_publishes_its_own_types_and_no_others() -> None:
 def test_the_queues_leave_their_limits_to_policies() -> None:
     definitions = json.loads(SOURCE.read_text())
 
-    work = ["registration.dicom-stored", "registration.exam-upserted"]
+    work = ["registration.dicom-stored", "registration.exam-upserted", "registration.audit-recorded"]
     rungs = [rung(queue, attempt) for queue in work for attempt in (1, 2, 3)]
     quorum = {"x-queue-type": "quorum"}
     found = {queue["name"]: queue["arguments"] for queue in definitions["queues"]}

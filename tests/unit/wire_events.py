@@ -4,6 +4,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from shared.events import (
+    AuditRecord,
+    AuditRecorded,
     Context,
     DicomStored,
     EventData,
@@ -126,4 +128,30 @@ ON_THE_WIRE: list[tuple[EventData, str, dict[str, Any]]] = [
         },
     ),
     (ExamRightsChanged(examen_id="EX-1", epoch=3), "exam.rights-changed", {"examenID": "EX-1", "epoch": 3}),
+    (
+        AuditRecorded(
+            records=[
+                AuditRecord(
+                    record_id="r", time=WHEN, actor="alice", action="a", outcome="o", examen_id="EX-1", remote_ip="::1"
+                )
+            ]
+        ),
+        "audit.recorded",
+        {
+            "records": [
+                {
+                    "recordId": "r",
+                    "time": "1996-03-08T00:30:00.000Z",
+                    "actor": "alice",
+                    "action": "a",
+                    "outcome": "o",
+                    "examenID": "EX-1",
+                    "subject": None,
+                    "reason": None,
+                    "correlationId": None,
+                    "remoteIP": "::1",
+                }
+            ]
+        },
+    ),
 ]

@@ -40,14 +40,15 @@ class Sealing:
             query = select(AuditEvent).where(AuditEvent.id.in_(oldest)).order_by(AuditEvent.id)
             records = (await session.scalars(query)).all()
             if records:
-                await _seal(session, records)
+                now = (await session.execute(select(func.clock_timestamp()))).scalar_one()
+                await seal(session, records, now)
             left = await session.scalar(select(func.count()).select_from(AuditUnsealed))
             UNSEALED.set(left or 0)
         return len(records)
 
 
-async def _seal(session: AsyncSession, records: Sequence[AuditEvent]) -> None:
-    now = (await session.execute(select(func.clock_timestamp()))).scalar_one()
+async def seal(session: AsyncSession, records: Sequence[AuditEvent], now: datetime) -> None:
+    """Give each record the next place. The caller holds the sealer's lock."""
     place = await head(session)
     links: list[dict[str, Any]] = []
     for record in records:
