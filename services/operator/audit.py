@@ -3,7 +3,8 @@
 import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,6 +26,18 @@ PAGE = 2000
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What was found: the first record that is wrong, if one is, and up to where the chain was read and anchored."""
+
+    wrong: Wrong | None
+    record_id: str | None
+    first: int
+    last: int
+    anchored: int
+    unsealed: int
+
+
 @app.command()
 def verify(
     *,
@@ -35,29 +48,29 @@ def verify(
 ) -> None:
     """Compute the whole hash chain anew, here, and name the first record that was altered, removed or swapped."""
     with connected(Settings()) as client:
-        state = client.get("/audit/state")
-        said = state["anchors"] + (_lines(anchors) if anchors else [])
-        verification = Verification([_anchor(one) for one in said], _pruning(state["pruning"]))
-        suspect = _read_all(client, verification, state["head"]["seq"])
+        found = verified(client, _lines(anchors) if anchors else ())
+    if as_json:
+        say_json(asdict(found) | {"sound": found.wrong is None})
+    if found.wrong is not None:
+        named = f" (recordId {found.record_id})" if found.record_id else ""
+        what = f"record {found.wrong.seq}{named} {found.wrong.what}"
+        raise OperatorError(f"The audit trail is not as it was written: {what}.")
+    if not as_json:
+        _say_sound(found)
+
+
+def verified(client: Client, anchors: Iterable[dict[str, Any]] = ()) -> Verdict:
+    """Read the whole chain and compute it anew, against the service's anchors and these."""
+    state = client.get("/audit/state")
+    pruning = _pruning(state["pruning"])
+    verification = Verification([_anchor(one) for one in [*state["anchors"], *anchors]], pruning)
+    record_id = _read_all(client, verification, state["head"]["seq"])
     wrong = verification.finish()
     if wrong is None and state["outside"]:
         shown = ", ".join(state["outside"])
         wrong = Wrong(state["head"]["seq"], f"is the last of the chain, and these records are not in it: {shown}")
-    if as_json:
-        say_json(
-            {
-                "sound": wrong is None,
-                "records": verification.head.seq,
-                "anchoredTo": verification.anchored,
-                "unsealed": state["unsealed"],
-                "wrong": {"seq": wrong.seq, "what": wrong.what, "recordId": suspect} if wrong else None,
-            }
-        )
-    if wrong is not None:
-        named = f" (recordId {suspect})" if suspect else ""
-        raise OperatorError(f"The audit trail is not as it was written: record {wrong.seq}{named} {wrong.what}.")
-    if not as_json:
-        _say_sound(verification, state)
+    first = pruning.to.seq + 1 if pruning else 1
+    return Verdict(wrong, record_id, first, verification.head.seq, verification.anchored, state["unsealed"])
 
 
 @app.command()
@@ -109,15 +122,14 @@ def _accesses(client: Client, exam: str, since: datetime | None, until: datetime
             return
 
 
-def _say_sound(verification: Verification, state: dict[str, Any]) -> None:
-    first = state["pruning"]["seq"] + 1 if state["pruning"] else 1
-    say(f"The audit trail is sound: records {first} to {verification.head.seq}.", "bold green")
-    if verification.anchored:
-        say(f"Anchors vouch for it up to record {verification.anchored}.")
+def _say_sound(found: Verdict) -> None:
+    say(f"The audit trail is sound: records {found.first} to {found.last}.", "bold green")
+    if found.anchored:
+        say(f"Anchors vouch for it up to record {found.anchored}.")
     else:
         say("No anchor vouches for it: one who may write the database could have computed it anew.", "yellow")
-    if state["unsealed"]:
-        say(f"{state['unsealed']} records of this moment are not in the chain yet.")
+    if found.unsealed:
+        say(f"{found.unsealed} records of this moment are not in the chain yet.")
 
 
 def _zoned(moment: datetime | None) -> str | None:

@@ -6,6 +6,7 @@ duplicated   two records for one image, or announced twice as new
 unaccounted  in Orthanc without a decision of the ledger, whether promised or not; or ledger and records contradict
 false        a record, a ledger row or an event about what is not in Orthanc
 untold       a decision that was never announced
+unaudited    promised, and the audit trail does not say who sent it
 innocent     a dead letter, or a dead image, where the row made nothing that deserves it
 """
 
@@ -56,6 +57,7 @@ class Balance:
     unaccounted: Why
     false: Why
     untold: Why
+    unaudited: Why
     innocent: Why
     undone: dict[str, int]
     answers: dict[str, int]
@@ -63,7 +65,7 @@ class Balance:
 
     def must_hold(self) -> None:
         """Nothing was lost or doubled, everything is accounted for, and the system came to rest."""
-        for name in ("lost", "duplicated", "unaccounted", "false", "untold", "innocent"):
+        for name in ("lost", "duplicated", "unaccounted", "false", "untold", "unaudited", "innocent"):
             found: Why = getattr(self, name)
             assert not found, f"{len(found)} {name}: {dict(list(found.items())[:5])}"
         assert not self.undone, f"not done in time: {self.undone}"
@@ -109,6 +111,7 @@ class _Drawing:
             unaccounted={i: why for i in facts.stored if (why := self._unaccounted(i))},
             false=dict(self._false()),
             untold=self._untold(),
+            unaudited={a.orthanc_id: "no record of its upload" for a in promised if self._is_unaudited(a)},
             innocent={} if self._allowed.dead else dead,
             undone=dict(facts.undone),
             told=dict(Counter(message.orthanc_id or "" for message in facts.told)),
@@ -129,6 +132,11 @@ class _Drawing:
         if entry and answer.image.exam and UPLOADER not in entry.uploaders and not self._is_kept_by_letter(answer):
             return "nobody knows who sent it"
         return self._misfiled(answer, records[0], entry) if records else self._invisible(answer, entry)
+
+    def _is_unaudited(self, answer: Answer) -> bool:
+        """A message that always fails has not come so far: then its dead letter knows who sent it."""
+        audited = (answer.sop_uid, UPLOADER) in self._facts.audited
+        return not audited and answer.orthanc_id not in self._dead_letters
 
     def _is_as_sent(self, orthanc_id: str, stored: Stored) -> bool:
         return bool(stored.digest) and not self._digests.get(orthanc_id, set()).isdisjoint({stored.digest, ANY})

@@ -1,6 +1,7 @@
 """What was sent and said, and what stands where: all that the balance is drawn from. Only words here, no reading."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,4 +65,5 @@ class Facts:
     dead_letters: Sequence[Message] = ()
     told: Sequence[Message] = ()
     announced: Sequence[Message] = ()
+    audited: AbstractSet[tuple[str, str]] = frozenset()  # SOP Instance UID and actor of uploads
     undone: Mapping[str, int] = field(default_factory=dict)

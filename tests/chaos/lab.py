@@ -18,6 +18,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import httpx
 
+from services.operator.audit import verified
+from services.operator.client import Client
 from tests.chaos import balance, images, modality
 from tests.chaos.balance import Allowed, Balance
 from tests.chaos.clients import AT_ONCE, UPLOADER, Answer, Clients
@@ -204,7 +206,14 @@ class Lab(Meddling):
         undone = self._drain()
         self.found = balance.draw(self.facts(undone), allowed)
         self.found.must_hold()
+        self._audit_is_sound()
         return self.found
+
+    def _audit_is_sound(self) -> None:
+        """The audit trail holds, as `examflow audit verify` finds it."""
+        with self.running.client("dora", "audit:read") as http:
+            verdict = verified(Client(http))
+        assert verdict.wrong is None, verdict
 
     def facts(self, undone: dict[str, int]) -> Facts:
         """All that stands anywhere, now."""
@@ -218,6 +227,7 @@ class Lab(Meddling):
             dead_letters=self.queues.messages(DEAD),
             told=self.queues.messages(TOLD),
             announced=self.queues.messages(ANNOUNCED),
+            audited=self.tables.uploads_audited(),
             undone=undone,
         )
 

@@ -93,22 +93,34 @@ class Tables:
     def exams(self) -> dict[str, str | None]:
         return dict(row for row in self.ask('SELECT "examenID", "accessionNumber" FROM examens_medicaux'))
 
+    def uploads_audited(self) -> set[tuple[str, str]]:
+        """SOP Instance UID and actor of each upload that the audit trail tells of."""
+        return set(self.ask("SELECT subject, actor FROM audit_events WHERE action = 'image.upload'"))
+
     def undone(self, newest_change: int) -> dict[str, int]:
         """What the services have still to do, by their own tables."""
         query = """
             SELECT (SELECT count(*) FROM intake_ledger WHERE state = 'seen') AS "images to decide",
                    (SELECT count(*) FROM intake_ledger WHERE parked) AS "contexts to take off",
                    (SELECT count(*) FROM outbox) AS "announcements to send",
+                   (SELECT count(*) FROM audit_unsealed) AS "audit records to seal",
                    (SELECT CASE WHEN max(seq) IS NULL OR bool_or(compare_wanted IS NOT NULL) THEN 1 ELSE 0 END
                     FROM reconciler_cursor) AS "compares to make",
                    (SELECT :newest - coalesce(max(seq), 0) FROM reconciler_cursor) AS "changes to read"
         """
-        names = ("images to decide", "contexts to take off", "announcements to send", "compares", "changes to read")
+        names = (
+            "images to decide",
+            "contexts to take off",
+            "announcements to send",
+            "records to seal",
+            "compares",
+            "changes",
+        )
         found = zip(names, self.ask(query, newest=newest_change)[0], strict=True)
         return {name: count for name, count in found if count}
 
     def empty(self) -> None:
-        """Every table but Alembic's own, those of tomorrow too."""
+        """Every table but those that the migrations filled, those of tomorrow too."""
         names = ", ".join(f'"{name}"' for name in self._names())
         self.ask(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
 
@@ -119,8 +131,8 @@ class Tables:
         return {name: count for name, count in counts.items() if count}
 
     def _names(self) -> list[str]:
-        query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
-        return [row[0] for row in self.ask(query)]
+        query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> ALL(:kept)"
+        return [row[0] for row in self.ask(query, kept=["alembic_version", "audit_retention"])]
 
 
 class Queues:

@@ -19,7 +19,8 @@ WAITING = Entry("waiting", "exam-unknown", "exam EX-1 is not open yet", "EX-1", 
 NEW = Message("event-1", "image.registered", ONE, {"created": True})
 PROMISE = Answer(IMAGE, 201, 0.1, orthanc_id=ONE, sop_uid=IMAGE.sop_uid, store="Success", event="confirmed")
 TOLD = Message("event-0", "dicom.stored", ONE)
-KEPT = Facts([IMAGE], [PROMISE], {ONE: STORED}, [RECORD], {ONE: ENTRY}, {"EX-1": None}, (), [TOLD], [NEW])
+AUDITED = {(IMAGE.sop_uid, "alice")}
+KEPT = Facts([IMAGE], [PROMISE], {ONE: STORED}, [RECORD], {ONE: ENTRY}, {"EX-1": None}, (), [TOLD], [NEW], AUDITED)
 NOT_REGISTERED: dict[str, Any] = {"records": (), "exams": {}, "announced": [Message("e", "image.waiting", ONE)]}
 
 
@@ -31,6 +32,12 @@ def test_a_kept_promise_holds() -> None:
     found = _draw()
     found.must_hold()
     assert found.sent == found.acknowledged == found.stored == found.registered == {ONE}
+
+
+@pytest.mark.parametrize("audited", [set(), {(OTHER.sop_uid, "alice")}, {(IMAGE.sop_uid, "bob")}])
+def test_an_upload_without_its_audit_record_is_seen(audited: set[tuple[str, str]]) -> None:
+    with pytest.raises(AssertionError, match="1 unaudited"):
+        _draw(audited=audited).must_hold()
 
 
 def test_what_was_not_promised_may_be_missing() -> None:

@@ -147,7 +147,7 @@ def test_export_as_a_table_and_as_fhir(running: Running, exam: str, image: dict[
 def test_the_chain_is_sound(running: Running, exam: str, image: dict[str, Any]) -> None:
     def ask() -> bool:
         told = json.loads(examflow(running, "audit", "verify", "--json", scope="audit:read").stdout)
-        return bool(told["sound"] and told["records"] > 3)
+        return bool(told["sound"] and told["last"] > 3)
 
     eventually(ask, what="a sound chain")
     said = examflow(running, "audit", "verify", scope="audit:read")
