@@ -173,7 +173,7 @@ class AuditEvent(Base):
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    record_id: Mapped[str] = mapped_column(String(64), server_default=text("gen_random_uuid()::text"))
+    record_id: Mapped[str] = mapped_column(String(64), server_default=text("(gen_random_uuid())::text"))
     recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())
     service: Mapped[str] = mapped_column(String(64), server_default="registration")
     actor: Mapped[str] = mapped_column(String(255))

@@ -1,8 +1,7 @@
 """Removes audit records that are older than the retention, from the beginning of the chain, and tells of it in it."""
 
 import structlog
-from sqlalchemy import func, select
-from sqlalchemy.orm import aliased
+from sqlalchemy import select, text
 
 from services.registration_service import audit
 from services.registration_service.database import Database
@@ -12,6 +11,7 @@ from shared.audit_chain import PRUNED_ACTION, Place, pruned_subject
 log = structlog.get_logger()
 
 ACTOR = "examflow"
+_PRUNE = text("SELECT * FROM audit_prune(:at_most)")
 
 
 class Pruning:
@@ -28,8 +28,7 @@ class Pruning:
 
     async def _prune_some(self) -> bool:
         async with self._database.transaction() as session:
-            pruned = aliased(AuditPruning, func.audit_prune(self._batch).table_valued(*_COLUMNS))
-            done = await session.scalar(select(pruned))
+            done = await session.scalar(select(AuditPruning).from_statement(_PRUNE), {"at_most": self._batch})
             if done is None:
                 return False
             audit.append(
@@ -42,6 +41,3 @@ class Pruning:
             )
         log.info("audit.pruned", to_seq=done.to_seq, records=done.records)
         return True
-
-
-_COLUMNS = [column.name for column in AuditPruning.__table__.columns]

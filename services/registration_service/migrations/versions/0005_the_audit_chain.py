@@ -55,7 +55,7 @@ def upgrade() -> None:
     """Add them; the records that stand already are sealed first."""
     op.add_column(
         "audit_events",
-        sa.Column("record_id", sa.String(64), server_default=sa.text("gen_random_uuid()::text"), nullable=False),
+        sa.Column("record_id", sa.String(64), server_default=sa.text("(gen_random_uuid())::text"), nullable=False),
     )
     op.add_column("audit_events", sa.Column("service", sa.String(64), server_default="registration", nullable=False))
     op.add_column("audit_events", sa.Column("remote_ip", sa.String(64), nullable=True))
