@@ -94,10 +94,15 @@ def problem_response(request: Request, problem: Problem, headers: dict[str, str]
     return JSONResponse(document, problem.status, headers, media_type="application/problem+json")
 
 
+def _route(request: Request) -> str:
+    """The address as the API describes it: what stands in its place was typed by somebody, and may name a patient."""
+    return str(getattr(request.scope.get("route"), "path", "unknown"))
+
+
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
     level = log.error if error.status >= 500 else log.info
-    level("request.refused", status=error.status, code=error.code, path=request.url.path, why=str(error))
+    level("request.refused", status=error.status, code=error.code, path=_route(request), why=str(error))
     return problem_response(request, error)
 
 
@@ -115,7 +120,7 @@ async def _routing(request: Request, error: Exception) -> Response:
 
 
 async def _client_gone(request: Request, error: Exception) -> Response:
-    log.info("request.abandoned", path=request.url.path)
+    log.info("request.abandoned", path=_route(request))
     return Response(status_code=400)  # nobody is left to read it
 
 
@@ -143,7 +148,7 @@ class _Unforeseen:
         except Exception as error:
             if begun or scope["type"] != "http":
                 raise
-            log.exception("request.failed", path=scope["path"], kind=type(error).__name__)
+            log.exception("request.failed", path=_route(Request(scope)), kind=type(error).__name__)
             await problem_response(Request(scope), Problem())(scope, receive, send)
 
 

@@ -11,6 +11,7 @@ from deploy.local import lifecycle
 from deploy.local.layout import Layout
 from tests.backends import chosen
 from tests.running import Running
+from tests.sentinels import found_in
 
 RUN = Path(__file__).parent.parent / ".run"
 
@@ -38,6 +39,8 @@ def running(request: pytest.FixtureRequest) -> Iterator[Running]:
         system = Running(root)
         yield system
         system.close()
+        found = found_in(started)
+        assert not found, f"names, IDs or birth dates of patients stand in: {', '.join(found)}"
     finally:
         if not os.environ.get("KEEP_TEST_SYSTEM"):
             lifecycle.clean(Layout(root), print)

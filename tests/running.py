@@ -11,9 +11,11 @@ from dotenv import dotenv_values
 
 from deploy.local.layout import Layout
 from deploy.local.tokens import mint
+from tests.refusals import remember_refusal
 
 FRONT_END = "dicom:upload images:write images:read"
 T = TypeVar("T")
+_HOOKS = {"response": [remember_refusal]}
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,9 @@ class Running:
         return self.at("ORTHANC_URL", auth=(env["ORTHANC_USER"], env["ORTHANC_PASSWORD"]))
 
     def at(self, name: str, path: str = "", auth: Any = None, **headers: str) -> httpx.Client:
-        client = httpx.Client(base_url=self.env[name] + path, auth=auth, headers=headers, timeout=60, trust_env=False)
+        client = httpx.Client(
+            base_url=self.env[name] + path, auth=auth, headers=headers, timeout=60, trust_env=False, event_hooks=_HOOKS
+        )
         self._clients.append(client)
         return client
 

@@ -18,6 +18,7 @@ from tests.chaos.stores import Orthanc, Queues, Tables
 from tests.conftest import RUN
 from tests.integration.faulty import Faulty
 from tests.running import eventually
+from tests.sentinels import found_in_logs
 
 PROXIED = {"orthanc": "orthanc", "rabbitmq": "amqp", "postgres": "postgres"}  # program, and its port's name
 # How often the broker tells its queues' depths: the drain waits for them.
@@ -136,6 +137,7 @@ def brought_up(scale: Scale) -> Iterator[Setup]:
         setup.up()
         yield setup
         setup.close()
+        assert not (found := found_in_logs(root)), f"names, IDs or birth dates of patients stand in: {found}"
     finally:
         _forget(root)
         for proxy in setup.proxies.values():

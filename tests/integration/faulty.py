@@ -16,6 +16,7 @@ from deploy.local.supervision import Supervisor
 from deploy.local.system import System, create
 from tests.conftest import RUN
 from tests.running import Running, eventually
+from tests.sentinels import found_in_logs
 
 
 class Faulty:
@@ -86,6 +87,7 @@ def make(*programs: str, **settings: str) -> Iterator[Faulty]:
         yield faulty
         faulty.running.close()
         faulty.stop("rabbitmq")
+        assert not (found := found_in_logs(root)), f"names, IDs or birth dates of patients stand in: {found}"
     finally:
         _forget(root)
 

@@ -182,3 +182,30 @@ def test_while_rabbitmq_is_frozen_nothing_hangs(broken: Faulty) -> None:
     broken.becomes_ready()
     registered(broken.running.client(), pending.json()["data"]["ID"])
     assert [(state, records) for state, _, records in _rows(broken, exam)] == [("registered", 1)]
+
+
+def test_views_while_rabbitmq_is_away_are_on_record_also_after_a_crash(broken: Faulty) -> None:
+    exam = given.name()
+    broken.running.open_exam(exam, "user:alice")
+    data = _send(broken, fresh("CT_small.dcm"), exam)
+    registered(broken.running.client(), data["ID"])
+    broken.stop("rabbitmq")
+    looks = [f"{exam}-{number}" for number in range(4)]
+    for look in looks:
+        shown = broken.running.client().get(
+            f"/dicom/instances/{data['ID']}/preview", headers={"X-Correlation-ID": look}
+        )
+        assert shown.status_code == 200
+        assert shown.elapsed.total_seconds() < 6  # three times the patience with the broker
+    broken.kill("preview")
+    broken.start("rabbitmq")
+    broken.becomes_ready()
+    query = """
+        SELECT correlation_id, count(*) FROM audit_events WHERE exam_id = :exam AND action = 'image.view' GROUP BY 1
+    """
+
+    def told() -> bool:
+        found = scratch.ask(broken.system, "examflow", query, exam=exam)
+        return sorted(found) == [(look, 1) for look in looks]
+
+    eventually(told, 30, "each view on record once")

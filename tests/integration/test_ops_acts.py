@@ -78,7 +78,7 @@ async def test_a_pause_stands_with_who_and_why_until_it_is_taken_away(database: 
         await pauses.pause(session, STORED, "oscar", "the same bug")
         standing = await pauses.paused(session)
     counts = [Queue(queue=STORED, messages=7, consumers=0)]
-    stored, exams = pauses.described(standing, counts)
+    stored, exams, _ = pauses.described(standing, counts)
     assert (stored.queue, stored.paused, stored.pausedBy, stored.reason) == (STORED, True, "olivia", "a bug")
     assert (stored.messages, stored.consumers) == (7, 0)
     assert (exams.queue, exams.paused, exams.messages) == (EXAMS, False, None)

@@ -85,10 +85,15 @@ async def test_all_queues_are_counted_and_nobody_waits_at_the_rungs(desk: Desk) 
     assert [one.queue for one in found] == [
         *(STORED, *(f"{STORED}.retry-{n}" for n in (1, 2, 3))),
         *("registration.exam-upserted", *(f"registration.exam-upserted.retry-{n}" for n in (1, 2, 3))),
+        *("registration.audit-recorded", *(f"registration.audit-recorded.retry-{n}" for n in (1, 2, 3))),
         "registration.dead",
     ]
     assert all(one.messages is not None for one in found)
-    assert [one.queue for one in found if one.consumers] == [STORED, "registration.exam-upserted"]
+    assert [one.queue for one in found if one.consumers] == [
+        STORED,
+        "registration.exam-upserted",
+        "registration.audit-recorded",
+    ]
 
 
 async def test_a_queue_that_is_not_there_is_said_and_the_others_are_counted(desk: Desk) -> None:
