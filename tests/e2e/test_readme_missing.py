@@ -18,13 +18,13 @@ REPO = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def own(request: pytest.FixtureRequest) -> Iterator[Faulty]:
-    """Its attempts are used up in less than a second; nobody else's database loses its grants.
+    """Its attempts are used up within seconds, and nobody else's database loses its grants.
 
-    That may be before the reconciler has made the image's row, which then learns of it from the next telling.
+    Not sooner: the reconciler must have made the image's row, or there is none to say `dead`.
     """
     if request.config.getoption("--backends") != "local" or os.environ.get("EXAMFLOW_TARGET"):
         pytest.skip("takes a grant from the database of a system of its own")
-    settings = {"EXAMFLOW_MESSAGES__RETRY_SECONDS": "[0.1, 0.1, 0.1]", "EXAMFLOW_RECONCILER__GRACE_SECONDS": "3"}
+    settings = {"EXAMFLOW_MESSAGES__RETRY_SECONDS": "[1, 2, 2]"}
     yield from faulty.make(**settings)
 
 
