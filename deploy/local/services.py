@@ -26,6 +26,7 @@ def service_environment(system: System, name: str) -> dict[str, str]:
         environment["EXAMFLOW_MANAGEMENT_URL"] = f"http://{system.backing.management}"
         environment["EXAMFLOW_INTERNAL_TOKEN"] = system.secrets.internal_token
     if name == "preview":
+        environment["EXAMFLOW_RIGHTS__URL"] = system.broker_url("preview_rights")
         environment["EXAMFLOW_REGISTRATION__URL"] = system.service_url("registration")
         environment["EXAMFLOW_REGISTRATION__TOKEN"] = system.secrets.internal_token
     if name == "upload":
