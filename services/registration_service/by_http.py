@@ -10,9 +10,10 @@ from services.registration_service import ledger
 from services.registration_service.database import Database
 from services.registration_service.errors import EventOnItsWay, RegisteredElsewhere, UidInUse
 from services.registration_service.fate import record_of
+from services.registration_service.images import seen_exam
 from services.registration_service.ledger import State
 from services.registration_service.locks import lock_for_image
-from services.registration_service.models import Exam, Image, LedgerEntry
+from services.registration_service.models import Image, LedgerEntry
 from services.registration_service.registration import (
     Registration,
     existing_image,
@@ -21,9 +22,9 @@ from services.registration_service.registration import (
     link_instance,
 )
 from services.registration_service.schemas import ImageToRegister
-from shared.errors import ExamUnknown, FieldError, InvalidInput
+from shared.errors import FieldError, InvalidInput
 from shared.orthanc import Identity, Orthanc
-from shared.permission import Caller, may_follow_instance, may_see_exam, may_see_unregistered
+from shared.permission import Caller, may_follow_instance, may_see_unregistered
 
 _POLL_SECONDS = 0.05
 _NOT_STORED = FieldError("orthancInstanceId", "is no stored image", "n'est pas une image stockée")
@@ -47,11 +48,11 @@ class HttpRegistrations:
 
     async def register(self, caller: Caller, asked: ImageToRegister) -> Registered:
         """Make the record, or find it again; raises ExamUnknown, InvalidInput, 409s, EventOnItsWay."""
+        async with self._database.transaction() as session:  # before anything else, or it would tell what is stored
+            await seen_exam(session, caller, asked.examenID)
         identity = await self._await_event(caller, asked)
         async with self._database.transaction() as session:
-            exam = await session.get(Exam, asked.examenID)
-            if exam is None or not may_see_exam(caller, exam.principals):
-                raise ExamUnknown
+            exam = await seen_exam(session, caller, asked.examenID)
             await lock_for_image(session, exam.exam_id, exam.accession_number)
             if identity and asked.orthancInstanceId:
                 await ledger.note_identity(session, asked.orthancInstanceId, identity)

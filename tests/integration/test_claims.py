@@ -32,6 +32,16 @@ async def test_an_unknown_exam_and_one_that_is_not_yours_are_refused_alike(
     assert await rows.records(database, data) == []
 
 
+async def test_under_an_exam_that_is_not_yours_no_instance_is_looked_at(
+    database: Database, registrations: HttpRegistrations, exam: str
+) -> None:
+    stored = given.image()
+    await given.take(database, stored)
+    for instance in (stored, given.image()):
+        with pytest.raises(ExamUnknown):
+            await registrations.register(Caller("mallory"), given.asked(instance, exam))
+
+
 async def test_an_instance_that_nobody_stored_is_no_stored_image(registrations: HttpRegistrations, exam: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         await registrations.register(given.ALICE, given.asked(given.image(), exam))
