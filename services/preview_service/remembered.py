@@ -78,7 +78,7 @@ class Remembered:
         self._forget(question)
         if known.state != REGISTERED or known.principals is None or known.exam_id is None:
             return
-        if asked.emptied != self._emptied or size > self._settings.remembered_bytes or not self._settings.remembered:
+        if asked.emptied != self._emptied or size > self._settings.remembered_bytes:
             return
         self._kept[question] = _Kept(known, known.exam_id, asked.at + self._settings.remembered_seconds)
         self._questions.setdefault(known.exam_id, set()).add(question)
