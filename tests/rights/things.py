@@ -9,12 +9,11 @@ from typing import Any
 import httpx
 from pydicom import dcmread
 
+from deploy.local.system import load
 from tests.dicom_files import fresh, fresh_uid
 from tests.integration.given import name
 from tests.rights.roles import ROLES, WARD, credentials
 from tests.running import Running, eventually
-
-SERVICE_URLS = {name: f"{name.upper()}_URL" for name in ("upload", "registration", "preview")}
 
 
 @dataclass(frozen=True)
@@ -67,14 +66,11 @@ class Things:
         return self._clients[service].request(method, path, headers=headers, **request)
 
     def _url(self, service: str) -> str:
-        env = self.running.env
-        if service == "reconciler":
-            from deploy.local.system import load  # noqa: PLC0415  # .run/env has no address of it
-
-            system = load(self.running.root)
-            assert system is not None
-            return system.service_url(service)
-        return env["EXAMFLOW_URL"] if service == "gateway" else env[SERVICE_URLS[service]]
+        if service == "gateway":
+            return self.running.env["EXAMFLOW_URL"]
+        system = load(self.running.root)
+        assert system is not None
+        return system.service_url(service)  # the reconciler's stands nowhere else
 
     def open_exam(self, *principals: str, **fields: str) -> str:
         exam = name()
