@@ -69,7 +69,7 @@ compose-test: venv ## the end-to-end tests against containers of their own, remo
 
 ## -- checks and tests -----------------------------------------------------------------------------------------------
 
-.PHONY: check docs test chaos
+.PHONY: check docs test chaos mutate-permissions
 
 check: venv ## format, lint, types, imports, dead dependencies, generated documents: no services needed
 	@.venv/bin/ruff format --check .
@@ -87,3 +87,6 @@ test: servers ## all tests; BACKENDS=containers runs the servers in Docker, ARGS
 
 chaos: servers ## the loss lab as stated, about an hour: N=2000 images a row, ONLY=pattern chooses rows
 	@$(PYTHON_) -m pytest tests/chaos --chaos '$(or $(N),2000)' $(if $(ONLY),-k '$(ONLY)') $(ARGS)
+
+mutate-permissions: servers ## take each check of rights out in turn: the table of routes and roles must fail
+	@$(PYTHON_) -m tests.mutation

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from docs import asyncapi
 from services.preview_service import app as preview
-from services.preview_service.settings import RegistrationSettings
+from services.preview_service.settings import RegistrationSettings, RightsSettings
 from services.preview_service.settings import Settings as PreviewSettings
 from services.registration_service import app as registration
 from services.registration_service.settings import DatabaseSettings
@@ -39,7 +39,8 @@ def openapi() -> Iterator[tuple[str, dict[str, Any]]]:
     settings = RegistrationServiceSettings(**shared, database=database, internal_token=NOWHERE)
     yield "registration", registration.create_app(settings).openapi()
     asked = RegistrationSettings(url="http://registration", token=NOWHERE)
-    yield "preview", preview.create_app(PreviewSettings(**shared, registration=asked)).openapi()
+    rights = RightsSettings(url=SecretStr("amqp://nobody@rabbitmq/"))
+    yield "preview", preview.create_app(PreviewSettings(**shared, registration=asked, rights=rights)).openapi()
 
 
 def schemas() -> Iterator[tuple[str, dict[str, Any]]]:

@@ -29,11 +29,15 @@ _ASKING: set["asyncio.Task[Any]"] = set()  # the event loop itself keeps no task
 NOT_CONFIRMED = (AMQPError, DeliveryError, ConnectionError, TimeoutError, OSError, RuntimeError, IncorrectState)
 
 
+def address(settings: BrokerSettings) -> URL:
+    """Where the broker is, as whom, and how soon a silent link is given up."""
+    return URL(settings.url.get_secret_value()).update_query(heartbeat=settings.heartbeat_seconds)
+
+
 def make_broker(settings: BrokerSettings, service: str) -> RabbitBroker:
     """A broker that opens nothing yet. It declares nothing ever: topology is in deploy/rabbitmq/definitions.json."""
-    url = URL(settings.url.get_secret_value()).update_query(heartbeat=settings.heartbeat_seconds)
     return RabbitBroker(
-        str(url),
+        str(address(settings)),
         fail_fast=False,
         reconnect_interval=START_PAUSE_SECONDS,
         # A returned message (no queue took it) is an error, not a silent success.

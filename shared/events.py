@@ -188,7 +188,7 @@ class ImageMoved(EventData):
 
 
 class ExamRightsChanged(EventData):
-    """Who may see an exam has changed; answers about it older than `epoch` are void."""
+    """Who may see an exam has changed, or an image has left it; answers about it older than `epoch` are void."""
 
     event_type = "exam.rights-changed"
 

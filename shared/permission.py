@@ -39,3 +39,8 @@ def may_see_instance(caller: Caller, exam_principals: Collection[str] | None, up
     if exam_principals is None:
         return may_see_unregistered(caller, uploaders)
     return may_see_exam(caller, exam_principals)
+
+
+def may_follow_instance(caller: Caller, exam_principals: Collection[str] | None, uploaders: Collection[str]) -> bool:
+    """What became of an image: who may see it, and who uploaded it, whichever exam it came under."""
+    return caller.sub in uploaders or may_see_instance(caller, exam_principals, uploaders)

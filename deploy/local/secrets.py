@@ -24,6 +24,7 @@ class Secrets(BaseModel, frozen=True):
     rabbitmq_upload: str = Field(default_factory=_secret)
     rabbitmq_registration: str = Field(default_factory=_secret)
     rabbitmq_preview: str = Field(default_factory=_secret)
+    rabbitmq_preview_rights: str = Field(default_factory=_secret)
     postgres_admin: str = Field(default_factory=_secret)
     postgres_examflow: str = Field(default_factory=_secret)
     postgres_registration: str = Field(default_factory=_secret)

@@ -28,6 +28,7 @@ def service_environment(system: System, name: str) -> dict[str, str]:
         environment["EXAMFLOW_TRAIL__ANCHORS"] = str(system.layout.audit / "anchors.jsonl")
         environment["EXAMFLOW_INTERNAL_TOKEN"] = system.secrets.internal_token
     if name == "preview":
+        environment["EXAMFLOW_RIGHTS__URL"] = system.broker_url("preview_rights")
         environment["EXAMFLOW_REGISTRATION__URL"] = system.service_url("registration")
         environment["EXAMFLOW_REGISTRATION__TOKEN"] = system.secrets.internal_token
     if name == "upload":

@@ -4,12 +4,17 @@ from dataclasses import dataclass
 
 import httpx
 from httpx_aiohttp import HttpxAiohttpClient
+from prometheus_client import Counter
+from pydantic import ValidationError
 
-from services.preview_service.errors import Gone
+from services.preview_service.errors import Gone, RightsOutdated
+from services.preview_service.remembered import Known, Remembered
 from services.preview_service.settings import RegistrationSettings
 from shared.correlation import HEADER, correlation_id
 from shared.errors import InstanceUnknown, RegistrationAway
 from shared.permission import Caller, may_see_instance
+
+OUTDATED = Counter("examflow_rights_outdated", "Answers of registration that were older than what it had told")
 
 
 @dataclass(frozen=True)
@@ -24,9 +29,10 @@ class Instance:
 
 
 class Access:
-    """Asks registration about an instance for each request, so that a change of rights holds at once."""
+    """Asks registration about an instance, unless its last answer still holds; each request is decided anew."""
 
-    def __init__(self, settings: RegistrationSettings) -> None:
+    def __init__(self, settings: RegistrationSettings, remembered: Remembered) -> None:
+        self._remembered = remembered
         self._http = HttpxAiohttpClient(
             base_url=settings.url,
             headers={"Authorization": f"Bearer {settings.token.get_secret_value()}"},
@@ -39,38 +45,56 @@ class Access:
         await self._http.aclose()
 
     async def instance(self, caller: Caller, orthanc_id: str) -> Instance:
-        """The instance by its Orthanc id. Raises InstanceUnknown, Gone or RegistrationAway."""
+        """The instance by its Orthanc id. Raises InstanceUnknown, Gone, RightsOutdated or RegistrationAway."""
         return await self._seen(caller, f"/internal/instances/{orthanc_id}")
 
     async def sop_instance(self, caller: Caller, sop_instance_uid: str) -> Instance:
-        """The instance by its SOP Instance UID. Raises InstanceUnknown, Gone or RegistrationAway."""
+        """The same by its SOP Instance UID."""
         return await self._seen(caller, f"/internal/sop-instances/{sop_instance_uid}")
 
     async def answers(self) -> None:
-        """Readiness: a round trip to registration under the service token."""
+        """Readiness: a round trip to registration under the service token, whatever is remembered."""
         try:
-            await self._seen(Caller("readiness"), "/internal/instances/readiness")
+            await self._ask("/internal/instances/readiness")
         except InstanceUnknown:
             return
 
-    async def _seen(self, caller: Caller, path: str) -> Instance:
+    async def _seen(self, caller: Caller, question: str) -> Instance:
+        known = self._remembered.find(question) or await self._learn(question)
+        if not may_see_instance(caller, known.principals, known.uploaders):
+            raise InstanceUnknown().hiding(known.exam_id, known.sop_instance_uid)
+        if known.state == "deleted":
+            raise Gone
+        return Instance(
+            known.orthanc_id,
+            known.sop_instance_uid,
+            known.digest or known.orthanc_id,
+            known.modality or "UNKNOWN",
+            known.exam_id,
+        )
+
+    async def _learn(self, question: str) -> Known:
+        """Registration's answer of now. One that was overtaken by a change of rights is asked for once more."""
+        for _ in range(2):
+            asked = self._remembered.asked()
+            known, size = await self._ask(question)
+            if not self._remembered.is_outdated(known):
+                self._remembered.keep(question, known, size, asked)
+                return known
+            OUTDATED.inc()
+        raise RightsOutdated
+
+    async def _ask(self, question: str) -> tuple[Known, int]:
+        """The answer, and its length in bytes."""
         try:
-            answer = await self._http.get(path, headers={HEADER: correlation_id.get() or ""})
+            answer = await self._http.get(question, headers={HEADER: correlation_id.get() or ""})
         except httpx.TransportError as error:
             raise RegistrationAway from error
         if answer.status_code == 404:
             raise InstanceUnknown
         if answer.status_code != 200:
             raise RegistrationAway
-        found = answer.json()
-        if not may_see_instance(caller, found["principals"], found["uploaders"]):
-            raise InstanceUnknown().hiding(found["examenID"], found["sopInstanceUID"])
-        if found["state"] == "deleted":
-            raise Gone
-        return Instance(
-            found["orthancInstanceId"],
-            found["sopInstanceUID"],
-            found["digest"] or found["orthancInstanceId"],
-            found["modality"] or "UNKNOWN",
-            found["examenID"],
-        )
+        try:
+            return Known.model_validate_json(answer.content), len(answer.content)
+        except ValidationError as error:
+            raise RegistrationAway from error

@@ -4,10 +4,11 @@ Problem
 |- FrameUnknown    404  the image has no such frame
 |- NotAcceptable   406  neither JPEG nor PNG (nor, for WADO, DICOM) is accepted
 |- Gone            410  the image was deleted in the PACS
-`- NoPicture       415  there is no picture in it, or none that can be decoded
+|- NoPicture       415  there is no picture in it, or none that can be decoded
+`- RightsOutdated  503  registration's answers are older than what it has told
 """
 
-from shared.errors import Problem
+from shared.errors import DependencyAway, Problem
 
 
 class FrameUnknown(Problem):
@@ -32,3 +33,10 @@ class NoPicture(Problem):
     status, code, title = 415, "no-picture", "No picture"
     en = "This object holds no picture that can be shown (a report, a curve, a plan, or an unknown encoding)."
     fr = "Cet objet ne contient pas d'image affichable (compte rendu, tracé, plan, ou encodage inconnu)."
+
+
+class RightsOutdated(DependencyAway):
+    code = "rights-outdated"
+    retry_after = 1
+    en = "The rights on this exam are changing at this moment and cannot be checked; repeat the request in a second."
+    fr = "Les droits sur cet examen changent en ce moment et sont invérifiables ; répétez dans une seconde."

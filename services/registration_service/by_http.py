@@ -9,9 +9,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.registration_service import ledger
 from services.registration_service.database import Database
 from services.registration_service.errors import EventOnItsWay, RegisteredElsewhere, UidInUse
+from services.registration_service.fate import record_of
+from services.registration_service.images import seen_exam
 from services.registration_service.ledger import State
 from services.registration_service.locks import lock_for_image
-from services.registration_service.models import Exam, Image, LedgerEntry
+from services.registration_service.models import Image, LedgerEntry
 from services.registration_service.registration import (
     Registration,
     existing_image,
@@ -20,9 +22,9 @@ from services.registration_service.registration import (
     link_instance,
 )
 from services.registration_service.schemas import ImageToRegister
-from shared.errors import ExamUnknown, FieldError, InvalidInput
+from shared.errors import FieldError, InvalidInput
 from shared.orthanc import Identity, Orthanc
-from shared.permission import ALL_EXAMS, OPS, Caller, may_see_exam, may_see_unregistered
+from shared.permission import Caller, may_follow_instance, may_see_unregistered
 
 _POLL_SECONDS = 0.05
 _NOT_STORED = FieldError("orthancInstanceId", "is no stored image", "n'est pas une image stockée")
@@ -46,13 +48,11 @@ class HttpRegistrations:
 
     async def register(self, caller: Caller, asked: ImageToRegister) -> Registered:
         """Make the record, or find it again; raises ExamUnknown, InvalidInput, 409s, EventOnItsWay."""
+        async with self._database.transaction() as session:  # before anything else, or it would tell what is stored
+            await seen_exam(session, caller, asked.examenID)
         identity = await self._await_event(caller, asked)
         async with self._database.transaction() as session:
-            exam = await session.get(Exam, asked.examenID)
-            if exam is None:
-                raise ExamUnknown
-            if not may_see_exam(caller, exam.principals):
-                raise ExamUnknown().hiding(exam.exam_id, asked.sopInstanceUID)
+            exam = await seen_exam(session, caller, asked.examenID)
             await lock_for_image(session, exam.exam_id, exam.accession_number)
             if identity and asked.orthancInstanceId:
                 await ledger.note_identity(session, asked.orthancInstanceId, identity)
@@ -73,7 +73,7 @@ class HttpRegistrations:
             if identity is None:
                 raise InvalidInput([_NOT_STORED])
             if time.monotonic() > deadline:
-                if caller.has(ALL_EXAMS) or caller.has(OPS):
+                if may_see_unregistered(caller, ()):
                     return identity
                 raise EventOnItsWay
             await asyncio.sleep(_POLL_SECONDS)
@@ -108,13 +108,19 @@ async def _claimed(session: AsyncSession, caller: Caller, asked: ImageToRegister
         if given != stored
     ]
     if wrong:
-        raise InvalidInput(wrong)
+        raise InvalidInput(wrong if await _may_be_told(session, caller, entry) else [_NOT_STORED])
     return entry
 
 
 def _may_claim(caller: Caller, entry: LedgerEntry) -> bool:
     """Registered images are judged by their exam further on; others may be claimed by their uploaders."""
     return entry.state == State.REGISTERED or may_see_unregistered(caller, entry.uploaders)
+
+
+async def _may_be_told(session: AsyncSession, caller: Caller, entry: LedgerEntry) -> bool:
+    """Whether the caller may know which UIDs the instance has; else it does not exist, registered or not."""
+    _, exam = await record_of(session, entry.orthanc_id)
+    return may_follow_instance(caller, exam.principals if exam else None, entry.uploaders)
 
 
 async def _settle(session: AsyncSession, wanted: Registration, entry: LedgerEntry | None) -> Registered:

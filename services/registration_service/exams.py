@@ -8,12 +8,12 @@ from sqlalchemy import and_, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registration_service import audit, outbox
+from services.registration_service import audit, rights
 from services.registration_service.intake import decide
 from services.registration_service.ledger import State
 from services.registration_service.locks import lock_for_accessions, lock_for_exam
 from services.registration_service.models import Exam, LedgerEntry
-from shared.events import ExamRightsChanged, ExamUpserted
+from shared.events import ExamUpserted
 
 log = structlog.get_logger()
 
@@ -43,7 +43,7 @@ async def upsert(session: AsyncSession, wanted: ExamUpserted, actor: str) -> Ups
     if exam is None:
         exam = await _open(session, wanted)
     else:
-        _replace(session, exam, wanted)
+        await _replace(session, exam, wanted)
     audit.append(
         session, actor=actor, action="exam.upsert", outcome="created" if created else "changed", exam_id=exam.exam_id
     )
@@ -63,10 +63,9 @@ async def _open(session: AsyncSession, wanted: ExamUpserted) -> Exam:
     return (await session.scalars(new.returning(Exam))).one()
 
 
-def _replace(session: AsyncSession, exam: Exam, wanted: ExamUpserted) -> None:
+async def _replace(session: AsyncSession, exam: Exam, wanted: ExamUpserted) -> None:
     if set(exam.principals) != set(wanted.principals):
-        exam.rights_epoch += 1
-        outbox.say(session, ExamRightsChanged(examen_id=exam.exam_id, epoch=exam.rights_epoch), exam.exam_id)
+        await rights.changed(session, [exam.exam_id])
     exam.accession_number, exam.patient_id = wanted.accession_number, wanted.patient_id
     exam.principals, exam.version = list(wanted.principals), wanted.version
 

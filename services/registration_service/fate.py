@@ -8,7 +8,7 @@ from services.registration_service.errors import NothingKnownYet
 from services.registration_service.models import Exam, Image
 from services.registration_service.schemas import InternalInstance, RegistrationState
 from shared.errors import InstanceUnknown
-from shared.permission import Caller, may_see_instance
+from shared.permission import Caller, may_follow_instance
 
 
 async def fate_of(session: AsyncSession, caller: Caller, orthanc_id: str) -> RegistrationState:
@@ -16,10 +16,8 @@ async def fate_of(session: AsyncSession, caller: Caller, orthanc_id: str) -> Reg
     entry = await ledger.find(session, orthanc_id)
     if entry is None:
         raise NothingKnownYet
-    image, exam = await _record(session, orthanc_id)
-    if caller.sub not in entry.uploaders and not may_see_instance(
-        caller, exam.principals if exam else None, entry.uploaders
-    ):
+    image, exam = await record_of(session, orthanc_id)
+    if not may_follow_instance(caller, exam.principals if exam else None, entry.uploaders):
         raise NothingKnownYet().hiding(exam.exam_id if exam else None, entry.sop_instance_uid)
     return RegistrationState(
         orthancInstanceId=entry.orthanc_id,
@@ -36,7 +34,7 @@ async def describe_instance(session: AsyncSession, orthanc_id: str | None) -> In
     entry = await ledger.find(session, orthanc_id) if orthanc_id else None
     if entry is None:
         raise InstanceUnknown
-    _, exam = await _record(session, entry.orthanc_id)
+    _, exam = await record_of(session, entry.orthanc_id)
     return InternalInstance(
         orthancInstanceId=entry.orthanc_id,
         sopInstanceUID=entry.sop_instance_uid,
@@ -50,7 +48,8 @@ async def describe_instance(session: AsyncSession, orthanc_id: str | None) -> In
     )
 
 
-async def _record(session: AsyncSession, orthanc_id: str) -> tuple[Image | None, Exam | None]:
+async def record_of(session: AsyncSession, orthanc_id: str) -> tuple[Image | None, Exam | None]:
+    """The record of a stored image and its exam, once it is registered."""
     found = await session.execute(
         select(Image, Exam).join(Exam, Exam.exam_id == Image.exam_id).where(Image.orthanc_id == orthanc_id)
     )

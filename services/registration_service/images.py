@@ -3,7 +3,7 @@
 from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registration_service import audit, outbox
+from services.registration_service import audit, outbox, rights
 from services.registration_service.models import Exam, Image
 from services.registration_service.paging import cursor_of, place_of
 from shared.errors import ExamUnknown, ImageUnknown
@@ -60,6 +60,7 @@ async def move(session: AsyncSession, image: Image, exam_id: str, actor: str, re
         to_examen_id=exam_id,
     )
     outbox.say(session, moved, image.orthanc_id or image.sop_instance_uid)
+    await rights.changed(session, [left])
     for exam, outcome in ((left, "moved-away"), (exam_id, "moved-here")):
         audit.append(
             session,

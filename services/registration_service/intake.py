@@ -10,7 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.registration_service import ledger, operators_word, outbox
 from services.registration_service.ledger import State
 from services.registration_service.locks import lock_for_image
-from services.registration_service.matching import UNLINKED, Exams, NotNow, permitted
+from services.registration_service.matching import (
+    UNLINKED,
+    Exams,
+    NotNow,
+    is_trusted,
+    numbered_elsewhere,
+    permitted,
+)
 from services.registration_service.models import Exam, Image, LedgerEntry
 from services.registration_service.registration import (
     UNKNOWN_MODALITY,
@@ -94,7 +101,11 @@ async def _decide_some(session: AsyncSession, entries: Sequence[LedgerEntry]) ->
 
 
 async def _meet(session: AsyncSession, entry: LedgerEntry, image: Image) -> None:
-    """The record stands already: HTTP made it before the file arrived, or it is another image's."""
+    """The record stands already: HTTP made it before the file arrived, or it is another image's.
+
+    Whoever knew its UIDs could make it, under any exam of theirs: an image that no person brought, and whose accession
+    number speaks against that exam, is not theirs to have.
+    """
     if image.orthanc_id == entry.orthanc_id:  # it was deleted in Orthanc, and is stored again
         mark_registered(entry, entry.registered_by or "event")
         tell_registered(session, image, created=False)
@@ -106,6 +117,8 @@ async def _meet(session: AsyncSession, entry: LedgerEntry, image: Image) -> None
         entry.series_instance_uid,
     )
     brought = [Origin.model_validate(origin) for origin in entry.origins]
+    if await numbered_elsewhere(session, entry, exam):
+        brought = [origin for origin in brought if not is_trusted(origin)]
     trusted = operators_word.assigned_by(entry) or any(permitted(origin, exam) for origin in brought)
     if image.orthanc_id is None and same and trusted:
         link_instance(session, image, entry, _actor(entry))

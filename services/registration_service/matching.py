@@ -78,13 +78,27 @@ def unlinked_now() -> NotNow:
     return NotNow(State.WAITING, UNLINKED, reason)
 
 
-def permitted(origin: Origin, exam: Exam) -> bool:
-    """An uploader must be allowed to write the exam; modalities and partners are trusted to name the right one.
+async def numbered_elsewhere(session: AsyncSession, entry: LedgerEntry, exam: Exam) -> bool:
+    """Whether the image's accession number speaks against the exam: it is another's, or the exam has another one."""
+    number = entry.accession_number
+    if not number or exam.accession_number == number:
+        return False
+    others = select(Exam.exam_id).where(Exam.accession_number == number)
+    return exam.accession_number is not None or await session.scalar(others.limit(1)) is not None
 
-    So is an upload of which nobody knows any more who sent it: it came through the gate, and only its accession number
-    can still say where it belongs.
+
+def is_trusted(origin: Origin) -> bool:
+    """Modalities and partners are trusted to have named the right exam by the image's accession number.
+
+    So is an upload of which nobody knows any more who sent it: it came through the gate, and only that number can still
+    say where it belongs.
     """
-    if origin.kind in ("modality", "partner") or (origin.kind == "upload-recovered" and origin.actor is None):
+    return origin.kind in ("modality", "partner") or (origin.kind == "upload-recovered" and origin.actor is None)
+
+
+def permitted(origin: Origin, exam: Exam) -> bool:
+    """An uploader must be allowed to write the exam; who has no person behind it is trusted."""
+    if is_trusted(origin):
         return True
     scopes = frozenset({ALL_EXAMS}) if origin.all_exams else frozenset[str]()
     return may_see_exam(Caller(origin.actor or "", scopes, tuple(origin.groups)), exam.principals)

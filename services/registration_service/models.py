@@ -150,6 +150,8 @@ class OutboxMessage(Base):
     """An event that is still to be published; written in the transaction of what it tells."""
 
     __tablename__ = "outbox"
+    # Changes of rights go before all else, and are few.
+    __table_args__ = (Index("ix_outbox_rights", "id", postgresql_where="routing_key = 'exam.rights-changed'"),)
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     event_id: Mapped[str] = mapped_column(String(64))

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import structlog
 from prometheus_client import Counter
-from sqlalchemy import func, update
+from sqlalchemy import func, select, update
 
+from services.registration_service import rights
 from services.registration_service.database import Database
 from services.registration_service.ledger import State
-from services.registration_service.models import LedgerEntry
+from services.registration_service.models import Image, LedgerEntry
 from services.registration_service.pacs import really_gone
 from shared.orthanc import Orthanc
 
@@ -33,6 +34,8 @@ async def _settle_some(database: Database, orthanc: Orthanc, ids: Sequence[str])
     if not gone:
         return
     async with database.transaction() as session:
+        # The exams before the ledger's rows, as an exam's upsert takes them.
+        await rights.changed(session, await session.scalars(select(Image.exam_id).where(Image.orthanc_id.in_(gone))))
         values = {"state": State.DELETED, "code": "deleted", "reason": REASON, "decided_at": func.now()}
         await session.execute(update(LedgerEntry).where(LedgerEntry.orthanc_id.in_(gone)).values(**values))
     still_gone = set(await really_gone(orthanc, gone))

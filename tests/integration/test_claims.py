@@ -32,6 +32,16 @@ async def test_an_unknown_exam_and_one_that_is_not_yours_are_refused_alike(
     assert await rows.records(database, data) == []
 
 
+async def test_under_an_exam_that_is_not_yours_no_instance_is_looked_at(
+    database: Database, registrations: HttpRegistrations, exam: str
+) -> None:
+    stored = given.image()
+    await given.take(database, stored)
+    for instance in (stored, given.image()):
+        with pytest.raises(ExamUnknown):
+            await registrations.register(Caller("mallory"), given.asked(instance, exam))
+
+
 async def test_an_instance_that_nobody_stored_is_no_stored_image(registrations: HttpRegistrations, exam: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         await registrations.register(given.ALICE, given.asked(given.image(), exam))
@@ -177,3 +187,67 @@ async def test_wrong_uids_are_found_by_asking_orthanc_too(
         "seriesInstanceUID",
         "sopInstanceUID",
     }
+
+
+async def test_under_anothers_exam_an_instance_tells_none_of_its_uids(
+    database: Database, registrations: HttpRegistrations, exam: str
+) -> None:
+    """Registered or not: whoever guesses an id learns nothing that an unknown one would not tell."""
+    hers = given.name()
+    await given.open_exam(database, hers, "user:carol")
+    data = given.image(by="carol", exam=hers)
+    assert (await given.take(database, data)).state == "registered"
+    said = []
+    for instance in (data, given.image()):
+        with pytest.raises(InvalidInput) as refused:
+            await registrations.register(given.ALICE, given.asked(instance, exam, studyInstanceUID=fresh_uid()))
+        said.append(refused.value.errors)
+    assert said[0] == said[1]
+    with pytest.raises(InvalidInput) as refused:
+        await registrations.register(Caller("carol"), given.asked(data, hers, studyInstanceUID=fresh_uid()))
+    assert [error.field for error in refused.value.errors] == ["studyInstanceUID"]
+
+
+@pytest.mark.parametrize(
+    ("records_number", "others_number", "images_number", "state"),
+    [
+        (None, None, None, "registered"),
+        (None, None, "new", "registered"),
+        ("mine", None, "mine", "registered"),
+        ("mine", "mine", "mine", "registered"),
+        (None, "hers", "hers", "refused"),
+        ("mine", "hers", "hers", "refused"),
+        ("mine", None, "new", "refused"),
+    ],
+)
+async def test_a_record_made_ahead_catches_no_modalitys_image_of_another_exam(
+    database: Database,
+    registrations: HttpRegistrations,
+    records_number: str | None,
+    others_number: str | None,
+    images_number: str | None,
+    state: str,
+) -> None:
+    """Mallory guesses the UIDs of an image that is to come, and registers them under an exam of Mallory's."""
+    own, hers, unique = given.name(), given.name(), given.name("A")
+    numbers = {"mine": f"{unique}-1", "hers": f"{unique}-2", "new": f"{unique}-3", None: None}
+    await given.open_exam(database, own, "user:mallory", accession_number=numbers[records_number])
+    await given.open_exam(database, hers, "user:carol", accession_number=numbers[others_number])
+    for origin in (Origin(kind="modality", aet="CT1"), Origin(kind="partner", actor="ris")):
+        data = given.image(origin=origin, accession_number=numbers[images_number])
+        await registrations.register(Caller("mallory"), given.asked(data, own, orthancInstanceId=None))
+        entry = await given.take(database, data)
+        assert entry.state == state
+        linked = data.orthanc_instance_id if state == "registered" else None
+        assert (await rows.record(database, data)).orthanc_id == linked
+
+
+async def test_an_uploaders_own_word_counts_whatever_the_number_says(
+    database: Database, registrations: HttpRegistrations, exam: str
+) -> None:
+    number = given.name("A")
+    await given.open_exam(database, given.name(), "user:carol", accession_number=number)
+    data = given.image(accession_number=number)
+    await registrations.register(given.ALICE, given.asked(data, exam, orthancInstanceId=None))
+    assert (await given.take(database, data)).state == "registered"
+    assert (await rows.record(database, data)).orthanc_id == data.orthanc_instance_id

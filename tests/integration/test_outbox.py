@@ -17,7 +17,7 @@ from services.registration_service.models import OutboxMessage
 from services.registration_service.outbox import Outbox
 from shared.broker import Publisher, make_broker
 from shared.errors import BrokerAway
-from shared.events import ExamRightsChanged
+from shared.events import ExamRightsChanged, ImageMoved
 from tests.integration import accounts, given
 from tests.integration.queues import own_queue, take
 
@@ -75,6 +75,29 @@ async def test_all_is_sent_in_order_and_deleted(
     await _say(database, exam, *range(1, 26))
     await Outbox(database, publisher, 10).send_all()
     assert await _heard(announced, exam, 25) == list(range(1, 26))
+    assert await _left(database) == 0
+
+
+async def test_a_change_of_rights_overtakes_all_that_waits(
+    database: Database, publisher: Publisher, announced: AbstractQueue
+) -> None:
+    moved = ImageMoved(
+        image_id="i", sop_instance_uid="1.2", orthanc_instance_id=None, from_examen_id="EX-1", to_examen_id="EX-2"
+    )
+    exam = given.name()
+    async with database.transaction() as session:
+        for _ in range(7):
+            outbox.say(session, moved, "1.2")
+        await session.flush()
+        waiting = (await session.scalars(select(OutboxMessage.id).order_by(OutboxMessage.id))).all()
+    await _say(database, exam, 1, 2, 3)
+    sending = Outbox(database, publisher, 5)
+    await sending._send_some()
+    assert await _heard(announced, exam, 3) == [1, 2, 3]
+    async with database.transaction() as session:
+        left = (await session.scalars(select(OutboxMessage.id).order_by(OutboxMessage.id))).all()
+    assert left == waiting[2:]
+    await sending.send_all()
     assert await _left(database) == 0
 
 

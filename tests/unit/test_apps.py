@@ -23,7 +23,7 @@ from tests.unit.keys import AUDIENCE, ISSUER, token, write_keys
 from tests.unit.settings import DATABASE, NOWHERE, SHARED
 
 REGISTRATION = {**SHARED, "database": DATABASE, "internal_token": "secret", "ready_seconds": 1.0}
-PREVIEW = {**SHARED, "registration": {"url": f"http://{NOWHERE}", "token": "secret"}}
+PREVIEW = {**SHARED, "registration": {"url": f"http://{NOWHERE}", "token": "secret"}, "rights": SHARED["broker"]}
 MAKERS: dict[str, Callable[[], FastAPI]] = {
     "upload": lambda: upload.create_app(UploadSettings(**SHARED)),
     "registration": lambda: registration.create_app(RegistrationSettings(**REGISTRATION)),

@@ -11,7 +11,7 @@ from deploy.rabbitmq.render import MissingPasswordError, fits, password_hash, re
 from services.registration_service.settling import rung
 
 SOURCE = REPO / "deploy" / "rabbitmq" / "definitions.json"
-PASSWORDS = {"admin": "a", "upload": "b", "registration": "c", "preview": "d"}
+PASSWORDS = {"admin": "a", "upload": "b", "registration": "c", "preview": "d", "preview_rights": "e"}
 
 
 def test_a_hash_has_the_form_that_rabbitmq_documents() -> None:
@@ -73,6 +73,19 @@ def test_each_service_publishes_its_own_types_and_no_others() -> None:
     assert not may(definitions, "registration", "exam.upserted")
     assert may(definitions, "preview", "audit.recorded")
     assert not may(definitions, "preview", "dicom.stored")
+
+
+def test_who_declares_a_queue_writes_to_none_but_that_one() -> None:
+    """From a queue of one's own, messages go on past every check of keys: as dead letters, to where one may write."""
+    definitions = json.loads(SOURCE.read_text())
+
+    declaring = {rule["user"]: rule for rule in definitions["permissions"] if rule["configure"] != "^$"}
+    assert set(declaring) == {"admin", "preview_rights"}
+    rule = declaring["preview_rights"]
+    assert rule["write"] == rule["configure"] == r"^preview\.rights\..*$"
+    assert rule["read"] == r"^(medical-images|preview\.rights\..*)$"
+    [topics] = [topic for topic in definitions["topic_permissions"] if topic["user"] == "preview_rights"]
+    assert (topics["write"], topics["read"]) == ("^$", r"^exam\.rights-changed$")
 
 
 def test_the_queues_leave_their_limits_to_policies() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.permission import Caller, may_see_exam, may_see_instance, may_see_unregistered
+from shared.permission import Caller, may_follow_instance, may_see_exam, may_see_instance, may_see_unregistered
 
 ALICE = Caller("alice", frozenset({"images:read"}))
 RADIOLOGIST = Caller("bob", frozenset({"images:read"}), ("radiology", "ward 3"))
@@ -72,3 +72,21 @@ def test_once_registered_the_exam_decides_and_not_the_upload(
 )
 def test_a_scope_is_there_as_it_is_written(scope: str, *, has: bool) -> None:
     assert ALICE.has(scope) is has
+
+
+@pytest.mark.parametrize(
+    ("caller", "principals", "may"),
+    [
+        (ALICE, ["user:bob"], True),
+        (ALICE, None, True),
+        (OPERATOR, None, True),
+        (OPERATOR, ["user:bob"], False),
+        (RADIOLOGIST, ["group:radiology"], True),
+        (RADIOLOGIST, None, False),
+        (OVERSEER, ["user:bob"], True),
+    ],
+)
+def test_what_became_of_an_image_its_uploader_may_ask_too(
+    caller: Caller, principals: list[str] | None, *, may: bool
+) -> None:
+    assert may_follow_instance(caller, principals, uploaders=["alice"]) is may

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registration_service import audit, images, operators_word
+from services.registration_service import audit, images, operators_word, rights
 from services.registration_service.intake import put
 from services.registration_service.matching import unlinked_now
 from services.registration_service.models import Exam, Image, LedgerEntry
@@ -43,6 +43,7 @@ async def unlink(session: AsyncSession, name: str, operator: str, reason: str) -
     image, entry = await which.registered(session, name)
     await session.delete(image)
     await session.flush()
+    await rights.changed(session, [image.exam_id])
     if entry is not None:
         operators_word.unlink(entry, image.exam_id)
         entry.registered_by, entry.wanted_description = None, image.description
