@@ -30,12 +30,17 @@ NAME = f"^[^{NOT_IN_NAME}]*$"
 LINE = f"^[^{NOT_IN_LINE}]*$"
 PROSE = f"^[^{NOT_IN_PROSE}]*$"
 LONGEST_NAME = 255
+LONGEST_PROSE = 4000
 
 Name = Annotated[str, Field(pattern=NAME)]
 Prose = Annotated[str, Field(pattern=PROSE)]
 
 _HARMFUL = re.compile(f"[{NOT_IN_NAME}\ud800-\udfff]")
 _HARMFUL_IN_PROSE = re.compile(f"[{NOT_IN_PROSE}\ud800-\udfff]")
+
+
+HARMFUL_EN = "must not hold control characters or invisible ones"
+HARMFUL_FR = "ne doit pas contenir de caractères de contrôle ni invisibles"
 
 
 def is_name(value: object, longest: int = LONGEST_NAME) -> TypeGuard[str]:
@@ -46,6 +51,11 @@ def is_name(value: object, longest: int = LONGEST_NAME) -> TypeGuard[str]:
 def is_prose(text: str) -> bool:
     """Whether the text does no harm where it is stored, printed or shown."""
     return not _HARMFUL_IN_PROSE.search(text)
+
+
+def is_harmful(text: object) -> bool:
+    """Whether a text that does not fit holds what no name may hold."""
+    return isinstance(text, str) and _HARMFUL.search(text) is not None
 
 
 def name_or_none(text: str | None, longest: int) -> str | None:

@@ -16,6 +16,7 @@ from services.preview_service.picture import Pictures, View
 from shared.orthanc import Orthanc
 from shared.permission import Caller
 from shared.service import problems
+from shared.texts import Name
 from shared.tokens import Scoped
 
 log = structlog.get_logger()
@@ -24,7 +25,7 @@ UNCHANGED = {"description": "Unchanged since the ETag of If-None-Match"}
 router = APIRouter(prefix="/dicom", tags=["preview"], responses=problems(401, 403, 404, 406, 410, 415, 502, 503))
 
 Viewer = Annotated[Caller, Depends(Scoped("images:read"))]
-Accept = Annotated[str, Header()]
+Accept = Annotated[Name, Header(max_length=1000)]
 Size = Annotated[int | None, Query(ge=1, le=2048)]
 
 
@@ -54,7 +55,7 @@ async def wado(
     request: Request,
     caller: Viewer,
     sop_instance_uid: Annotated[str, Path(alias="sopInstanceUID", max_length=64, pattern=r"^[0-9.]+$")],
-    content_type: Annotated[str | None, Query(alias="contentType", max_length=100)] = None,
+    content_type: Annotated[Name | None, Query(alias="contentType", max_length=100)] = None,
     accept: Accept = "*/*",
 ) -> Response:
     """The DICOM file, streamed; a picture if `Accept` or `contentType` asks for one."""

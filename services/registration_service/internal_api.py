@@ -11,6 +11,7 @@ from services.registration_service.errors import NotInternal
 from services.registration_service.fate import describe_instance
 from services.registration_service.schemas import InternalInstance
 from services.registration_service.settings import Settings
+from shared.texts import Name
 
 
 def _internal(request: Request, authorization: Annotated[str, Header()] = "") -> None:
@@ -25,7 +26,7 @@ router = APIRouter(prefix="/internal", dependencies=[Depends(_internal)], includ
 
 @router.get("/instances/{orthancInstanceId}")
 async def read_instance(
-    request: Request, orthanc_id: Annotated[str, Path(alias="orthancInstanceId")]
+    request: Request, orthanc_id: Annotated[Name, Path(alias="orthancInstanceId", max_length=255)]
 ) -> InternalInstance:
     """An Orthanc instance."""
     database: Database = request.app.state.database
@@ -35,7 +36,7 @@ async def read_instance(
 
 @router.get("/sop-instances/{sopInstanceUID}")
 async def read_sop_instance(
-    request: Request, sop_instance_uid: Annotated[str, Path(alias="sopInstanceUID")]
+    request: Request, sop_instance_uid: Annotated[Name, Path(alias="sopInstanceUID", max_length=64)]
 ) -> InternalInstance:
     """The Orthanc instance of a SOP Instance UID: the registered one, else the first seen."""
     database: Database = request.app.state.database
