@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +128,12 @@ async def test_a_file_up_to_the_limit_is_read(tmp_path: Path) -> None:
 
 
 async def test_a_file_without_an_end_is_not_read_to_its_end() -> None:
+    tracemalloc.start()
     with pytest.raises(NoKeys) as refused:
         await read_jwks(settings("/dev/zero"))
-    assert refused.value.outcome == "too-large"
+    _, held = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (refused.value.outcome, held < 2 * 1024 * 1024) == ("too-large", True)
 
 
 @pytest.mark.parametrize(
