@@ -27,6 +27,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
 
+from shared.texts import visible
+
 Language = Literal["en", "fr"]
 
 
@@ -45,7 +47,7 @@ class FieldError:
     def said(self, language: Language) -> dict[str, str]:
         """The entry of `errors` in a problem document."""
         said = {"field": self.field, "problem": self.fr if language == "fr" else self.en}
-        return said if self.value is None else {**said, "value": self.value[:80]}
+        return said if self.value is None else {**said, "value": visible(self.value[:80])}
 
 
 class Problem(Exception):

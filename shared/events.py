@@ -13,17 +13,18 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 from uuid_utils import uuid7
 
+from shared.texts import LINE, LONGEST_PROSE, NOT_IN_NAME, Name, Prose
 from shared.timestamps import Timestamp
 
 CONTENT_TYPE = "application/cloudevents+json"
 LATEST_VERSION = 2**63 - 1
-# Text without control characters: it is stored, answered and logged.
-ExamId = Annotated[str, Field(min_length=1, max_length=36, pattern=r"^[^\x00-\x1f\x7f/]+$", examples=["EX-4711"])]
-AccessionNumber = Annotated[str, Field(max_length=64, pattern=r"^[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$")]
-PatientId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Principal = Annotated[str, Field(max_length=255, pattern=r"^(user|group):[^\x00-\x1f\x7f]+$")]
+# A pattern replaces another in pydantic: each holds the whole of its rule (shared/texts.py).
+ExamId = Annotated[str, Field(min_length=1, max_length=36, pattern=f"^[^/{NOT_IN_NAME}]+$", examples=["EX-4711"])]
+AccessionNumber = Annotated[str, Field(max_length=64, pattern=f"^[^ {NOT_IN_NAME}][^{NOT_IN_NAME}]*$")]
+PatientId = Annotated[str, Field(min_length=1, max_length=64, pattern=f"^[^{NOT_IN_NAME}]+$")]
+Principal = Annotated[str, Field(max_length=255, pattern=f"^(user|group):[^{NOT_IN_NAME}]+$")]
 Principals = Annotated[list[Principal], Field(max_length=1000)]
-AuditText = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]*$")]
+AuditText = Annotated[str, Field(pattern=LINE)]
 AUDIT_RECORDS_AT_ONCE = 500  # in one message
 _CAPITAL_ID = {"examen_id", "from_examen_id", "to_examen_id", "image_id", "patient_id"}
 
@@ -59,13 +60,13 @@ class Event(BaseModel, Generic[DataT]):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     specversion: Literal["1.0"] = "1.0"
-    id: str = Field(default_factory=lambda: str(uuid7()), min_length=1, max_length=64)
-    source: str = Field(min_length=1, max_length=200, description="/examflow/<service> or /partner/<user>")
-    type: str
-    subject: str = Field(min_length=1, max_length=255, description="the Orthanc id or the examenID")
+    id: Name = Field(default_factory=lambda: str(uuid7()), min_length=1, max_length=64)
+    source: Name = Field(min_length=1, max_length=200, description="/examflow/<service> or /partner/<user>")
+    type: Name
+    subject: Name = Field(min_length=1, max_length=255, description="the Orthanc id or the examenID")
     time: Timestamp = Field(default_factory=lambda: datetime.now(UTC))
     datacontenttype: Literal["application/json"] = "application/json"
-    correlationid: str | None = Field(None, max_length=64)
+    correlationid: Name | None = Field(None, max_length=64)
     data: DataT
 
     @classmethod
@@ -78,18 +79,18 @@ class Origin(Wire):
     """Who brought an image, and how."""
 
     kind: Literal["upload", "upload-recovered", "modality", "partner"]
-    actor: str | None = Field(None, max_length=255, description="the uploader's `sub`, or the partner's user")
-    groups: list[str] = []
+    actor: Name | None = Field(None, max_length=255, description="the uploader's `sub`, or the partner's user")
+    groups: list[Annotated[Name, Field(max_length=255)]] = []
     all_exams: bool = False
-    aet: str | None = None
-    remote_ip: str | None = None
+    aet: Name | None = Field(None, max_length=64)
+    remote_ip: Name | None = Field(None, max_length=64)
 
 
 class Context(Wire):
     """What the uploader said about the image: the exam it belongs to, and a description."""
 
-    examen_id: str | None = Field(None, max_length=36)
-    description: str = ""
+    examen_id: Name | None = Field(None, max_length=36)
+    description: Prose = Field("", max_length=LONGEST_PROSE)
 
 
 class DicomStored(EventData):
@@ -97,17 +98,17 @@ class DicomStored(EventData):
 
     event_type = "dicom.stored"
 
-    orthanc_instance_id: str = Field(min_length=1, max_length=255)
-    orthanc_series_id: str = Field(max_length=255)
-    orthanc_study_id: str = Field(max_length=255)
-    orthanc_patient_id: str = Field(max_length=255)
-    study_instance_uid: str = Field(min_length=1, max_length=64)
-    series_instance_uid: str = Field(min_length=1, max_length=64)
-    sop_instance_uid: str = Field(min_length=1, max_length=64)
-    sop_class_uid: str | None = Field(None, max_length=64)
-    modality: str | None = Field(None, max_length=50)
+    orthanc_instance_id: Name = Field(min_length=1, max_length=255)
+    orthanc_series_id: Name = Field(max_length=255)
+    orthanc_study_id: Name = Field(max_length=255)
+    orthanc_patient_id: Name = Field(max_length=255)
+    study_instance_uid: Name = Field(min_length=1, max_length=64)
+    series_instance_uid: Name = Field(min_length=1, max_length=64)
+    sop_instance_uid: Name = Field(min_length=1, max_length=64)
+    sop_class_uid: Name | None = Field(None, max_length=64)
+    modality: Name | None = Field(None, max_length=50)
     acquisition_date: Timestamp | None = None
-    accession_number: str | None = Field(None, max_length=64)
+    accession_number: Name | None = Field(None, max_length=64)
     size: int = Field(ge=0, le=2**63 - 1)
     digest: str = Field(pattern=r"^[0-9a-f]{32}$")
     origin: Origin
@@ -205,10 +206,10 @@ class AuditRecord(Wire):
     record_id: str = Field(default_factory=lambda: str(uuid7()), min_length=1, max_length=64)
     time: Timestamp = Field(default_factory=lambda: datetime.now(UTC))
     actor: AuditText | None = Field(None, max_length=255, description="the token's `sub`; null where nobody was known")
-    action: AuditText = Field(
+    action: AuditText = Annotated[str, Field(pattern=LINE)]
         min_length=1, max_length=64, description="what was done: `image.view`, `exam.upsert`, ..."
     )
-    outcome: AuditText = Field(min_length=1, max_length=64, description="`done`, `unchanged`, `denied`, `failed`, ...")
+    outcome: AuditText = Annotated[str, Field(pattern=LINE)]
     examen_id: AuditText | None = Field(None, max_length=36)
     subject: AuditText | None = Field(None, max_length=255)
     reason: AuditText | None = Field(None, max_length=1000)

@@ -1,7 +1,8 @@
 """What makes every service look alike: problems, correlation, tokens, metrics, health, offline API pages."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -14,6 +15,7 @@ from prometheus_fastapi_instrumentator import Instrumentator
 
 from shared import correlation, problem_json
 from shared.cancellation import only_ours, within
+from shared.keys import Keys
 from shared.logs import configure_logs
 from shared.settings import ServiceSettings
 from shared.tokens import TokenVerifier
@@ -44,8 +46,12 @@ def create_service(
     `checks` are real round trips to what the service needs, by name: readiness is all of them.
     """
     configure_logs(name, settings.log_level)
+    tokens, routers = TokenVerifier(settings.tokens), list(routers)
+    if routers:  # who has none takes no tokens, and needs no keys
+        lifespan = _reading_keys(lifespan, tokens.keys, settings.tokens.reread_seconds)
+        checks = {**checks, "keys": tokens.keys.answers}
     app = FastAPIOffline(title=f"Examflow {name}", version="1", lifespan=lifespan)
-    app.state.tokens = TokenVerifier(settings.tokens)
+    app.state.tokens = tokens
     problem_json.install(app)
     for router in routers:
         app.include_router(router, responses=problems(400))
@@ -62,6 +68,23 @@ def create_service(
     Instrumentator(excluded_handlers=["/metrics", "/health/.*"]).instrument(app).expose(app, include_in_schema=False)
     _openapi_without_422(app)
     return app
+
+
+def _reading_keys(lifespan: Lifespan, keys: Keys, pause: float) -> Lifespan:
+    """The same lifespan, with the keys read before the first request and every so often after it."""
+
+    @contextlib.asynccontextmanager
+    async def reading(app: FastAPI) -> AsyncIterator[None]:
+        again = asyncio.create_task(every(pause, keys.read, "keys"), name="keys-again")
+        try:
+            await keys.read()
+            async with lifespan(app):
+                yield
+        finally:
+            again.cancel()
+            await asyncio.gather(again, keys.aclose(), return_exceptions=True)
+
+    return reading
 
 
 def _health(checks: Mapping[str, Check], seconds: float) -> APIRouter:

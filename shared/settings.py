@@ -47,8 +47,15 @@ class TokenSettings(BaseModel):
     jwks: str
     issuer: str
     audience: str
-    leeway_seconds: int = Field(30, le=60)
+    longest: int = Field(8192, description="a longer token is refused, in characters")
+    leeway_seconds: int = Field(30, ge=0, le=60, description="how far the issuer's clock may be off")
+    reread_seconds: float = Field(
+        300.0, gt=0, description="the keys are read this often anyway: how long one that was taken out is believed"
+    )
     refresh_seconds: float = Field(30.0, description="an unknown kid reads the keys anew at most this often")
+    retry_seconds: float = Field(1.0, description="the same while there never was a key")
+    read_seconds: float = Field(5.0, gt=0, description="the longest reading of the keys")
+    largest_jwks: int = Field(256 * 1024, description="a longer JWKS is not read, in bytes")
     remembered: int = Field(10_000, description="verified tokens kept until they expire")
     scope_claim: str = "scope"
     groups_claim: str = "groups"

@@ -1,107 +1,98 @@
-"""Bearer tokens (JWT, RFC 7519): signature, issuer, audience and expiry checked with keys from a JWKS by `kid`."""
+"""Bearer tokens (JWT, RFC 7519 and 8725): what one must be to be believed, and who it is that brings it."""
 
-import asyncio
 import hashlib
-import json
 import time
 from collections import OrderedDict
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
-import httpx
 import jwt
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from prometheus_client import Gauge
 
-from shared.errors import KeysAway, ScopeMissing, Unauthenticated
+from shared.errors import ScopeMissing
+from shared.jwks import Key
+from shared.keys import Keys
 from shared.permission import Caller
 from shared.settings import TokenSettings
+from shared.texts import is_name
+from shared.token_refusals import reason_of, refused
 
-ALGORITHMS = {"RSA": ["RS256"], "EC": ["ES256"], "OKP": ["EdDSA"]}  # by the key's type: no HS/RS confusion
-LONGEST_TOKEN = 8192
+# Keys that the token brings along, and extensions that must be understood (RFC 7515, 4.1): none are.
+_FORBIDDEN_HEADERS = {"jku", "jwk", "x5u", "x5c", "crit", "b64"}
+REMEMBERED = Gauge("examflow_tokens_remembered", "Verified tokens that are kept until they expire")
+
+
+class _Verified(NamedTuple):
+    until: float
+    key: Key
+    caller: Caller
 
 
 class TokenVerifier:
-    """Verifies tokens; keys are read on first use and again when a token names an unknown one."""
+    """Says whom a token names. A verified one is remembered by its hash while it and its key are good."""
 
     def __init__(self, settings: TokenSettings) -> None:
         self._settings = settings
-        self._keys: dict[str, jwt.PyJWK] = {}
-        self._read_at = float("-inf")
-        self._verified: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
+        self.keys = Keys(settings)
+        self._verified: OrderedDict[bytes, _Verified] = OrderedDict()
 
     async def verify(self, token: str) -> Caller:
-        """The caller that the token names. Raises Unauthenticated, or KeysAway where there never was a key."""
-        if len(token) > LONGEST_TOKEN:
-            raise _refused("The token is too long.", "Le jeton est trop long.")
+        """The caller that the token names. Raises Unauthenticated, or KeysAway where no key can be had."""
+        if len(token) > self._settings.longest:
+            raise refused("too-long")
+        if not token.isascii():
+            raise refused("malformed")
         digest = hashlib.sha256(token.encode()).digest()
         known = self._verified.get(digest)
-        if known and known[0] > time.time():
-            return known[1]
-        claims = await self._claims(token)
-        caller = self._caller(claims)
-        self._verified[digest] = (float(claims["exp"]), caller)
+        if known and known.until > time.time() and self.keys.believes(known.key):
+            return known.caller
+        self._verified.pop(digest, None)
+        verified = await self._verify(token)
+        self._verified[digest] = verified
         if len(self._verified) > self._settings.remembered:
             self._verified.popitem(last=False)
-        return caller
+        REMEMBERED.set(len(self._verified))
+        return verified.caller
 
-    async def _claims(self, token: str) -> dict[str, Any]:
+    async def _verify(self, token: str) -> _Verified:
         try:
-            header = jwt.get_unverified_header(token)
-            key = await self._key(str(header.get("kid", "")))
-            return jwt.decode(
+            key = await self._key_of(jwt.get_unverified_header(token))
+            claims = jwt.decode(
                 token,
-                key,
-                algorithms=ALGORITHMS.get(key.key_type or "", []),
+                key.public,
+                algorithms=[key.algorithm],
                 issuer=self._settings.issuer,
                 audience=self._settings.audience,
                 leeway=self._settings.leeway_seconds,
                 options={"require": ["exp", "iss", "aud", "sub"]},
             )
-        except jwt.ExpiredSignatureError:
-            raise _refused("The token has expired.", "Le jeton a expiré.") from None
-        except jwt.PyJWTError:
-            raise _refused("The token is not valid.", "Le jeton n'est pas valide.") from None
+            return _Verified(float(claims["exp"]), key, self._caller(claims))
+        except jwt.PyJWTError as error:
+            raise refused(reason_of(error)) from None
+        except (ValueError, OverflowError):  # a moment that no clock will ever show
+            raise refused("claims") from None
 
-    async def _key(self, kid: str) -> jwt.PyJWK:
-        if kid not in self._keys and time.monotonic() - self._read_at > self._settings.refresh_seconds:
-            await self._read_keys()
-        if not self._keys:
-            raise KeysAway
-        if kid not in self._keys:
-            raise _refused("The token names an unknown key.", "Le jeton désigne une clé inconnue.")
-        return self._keys[kid]
-
-    async def _read_keys(self) -> None:
-        try:
-            keys = jwt.PyJWKSet.from_dict(await self._jwks()).keys
-        except (OSError, ValueError, TypeError, AttributeError, httpx.HTTPError, jwt.PyJWTError):
-            if not self._keys:
-                raise KeysAway from None
-            self._read_at = time.monotonic()
-            return  # those known stay good
-        self._read_at = time.monotonic()
-        self._keys = {str(key.key_id): key for key in keys if key.key_id}
-
-    async def _jwks(self) -> dict[str, Any]:
-        where = self._settings.jwks
-        if not where.startswith(("http://", "https://")):
-            return dict(json.loads(await asyncio.to_thread(Path(where).read_text)))
-        async with httpx.AsyncClient(timeout=5.0) as client:
-            answer = await client.get(where)
-            answer.raise_for_status()
-            return dict(answer.json())
+    async def _key_of(self, header: dict[str, Any]) -> Key:
+        if _FORBIDDEN_HEADERS & header.keys():
+            raise refused("header")
+        kid = header.get("kid")
+        if not isinstance(kid, str) or not kid:
+            raise refused("key-unnamed")
+        key = await self.keys.named(kid)
+        if key is None:
+            raise refused("key-unknown")
+        return key
 
     def _caller(self, claims: dict[str, Any]) -> Caller:
+        """Subject and groups become principals, records and log lines: they must be names (shared/texts.py)."""
         scopes = claims.get(self._settings.scope_claim, "")
         groups = claims.get(self._settings.groups_claim, [])
-        if not isinstance(scopes, str) or not isinstance(groups, list):
-            raise _refused("The token's scopes or groups have the wrong form.", "Droits ou groupes mal formés.")
-        return Caller(str(claims["sub"]), frozenset(scopes.split()), tuple(str(group) for group in groups))
-
-
-def _refused(why_en: str, why_fr: str) -> Unauthenticated:
-    return Unauthenticated(why_en=why_en, why_fr=why_fr)
+        if not isinstance(scopes, str) or not isinstance(groups, list) or not all(map(is_name, groups)):
+            raise refused("rights")
+        if not is_name(claims["sub"]):
+            raise refused("claims")
+        return Caller(claims["sub"], frozenset(scopes.split()), tuple(groups))
 
 
 _bearer = HTTPBearer(auto_error=False, bearerFormat="JWT")
@@ -112,7 +103,7 @@ async def authenticated(
 ) -> Caller:
     """The caller of this request; 401 without a valid token."""
     if credentials is None:
-        raise _refused("There is no bearer token.", "Il n'y a pas de jeton.")
+        raise refused("missing")
     verifier: TokenVerifier = request.app.state.tokens
     caller = await verifier.verify(credentials.credentials)
     request.state.caller = caller  # for the record of what is refused after this

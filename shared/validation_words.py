@@ -3,6 +3,7 @@
 from typing import Any
 
 from shared.errors import FieldError
+from shared.texts import HARMFUL_EN, HARMFUL_FR, is_harmful
 
 # Pydantic's error type -> (English, French); {ctx} names are pydantic's own.
 _WORDS: dict[str, tuple[str, str]] = {
@@ -32,7 +33,6 @@ _WORDS: dict[str, tuple[str, str]] = {
         "must be a date and time like 1996-03-08T00:00:00Z",
         "doit être une date et heure, par exemple 1996-03-08T00:00:00Z",
     ),
-    "nul_character": ("must not hold a NUL character", "ne doit pas contenir de caractère NUL"),
     "date_out_of_range": (
         "must lie between the years 1000 and 9999 in UTC",
         "doit être comprise entre les années 1000 et 9999 en UTC",
@@ -41,9 +41,14 @@ _WORDS: dict[str, tuple[str, str]] = {
     "literal_error": ("must be one of {expected}", "doit être l'une des valeurs {expected}"),
 }
 _OTHERWISE = ("does not fit", "n'est pas valide")
-# Fields whose values may be shown: UIDs, numbers, dates, enumerations.
-_SHOWN = {"quality", "frame", "width", "height", "limit", "dateAcquisition", "version"}
+# Fields whose values may be shown: UIDs, numbers, dates, enumerations, URLs.
+_SHOWN = {"url", "quality", "frame", "width", "height", "limit", "dateAcquisition", "version"}
 _SHOWN |= {"studyInstanceUID", "seriesInstanceUID", "sopInstanceUID"}
+
+
+def wrong_pattern(value: object) -> tuple[str, str]:
+    """What is wrong with a text that does not fit its pattern, in English and French."""
+    return (HARMFUL_EN, HARMFUL_FR) if is_harmful(value) else _WORDS["string_pattern_mismatch"]
 
 
 def in_words(item: Any) -> FieldError:
@@ -53,6 +58,8 @@ def in_words(item: Any) -> FieldError:
     field = "body" if kind == "json_invalid" or not where else ".".join(where)
     en, fr = (words.format(**context) for words in _WORDS.get(kind, _OTHERWISE))
     value = item.get("input")
+    if kind == "string_pattern_mismatch":
+        en, fr = wrong_pattern(value)
     shown = None
     if where and where[-1] in _SHOWN and isinstance(value, str | int | float):
         shown = str(value).encode(errors="replace").decode()

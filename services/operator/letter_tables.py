@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from services.operator.screen import console, say
+from shared.texts import visible
 
 _WORDS = {
     "create": "create",
@@ -101,7 +102,7 @@ def _table(*columns: str) -> Table:
 
 def _row(*cells: object) -> list[Text]:
     """As they are: a reason may hold brackets, which are no markup."""
-    return [Text(_text(cell)) for cell in cells]
+    return [Text(visible(_text(cell))) for cell in cells]
 
 
 def _text(value: object) -> str:

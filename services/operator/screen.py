@@ -10,23 +10,25 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from shared.texts import visible
+
 # Not on a terminal there is no width to fit: a pipe gets whole lines.
 console = Console(width=None if sys.stdout.isatty() else 200)
 
 
 def say(line: str, style: str = "") -> None:
     """One line, as it is."""
-    console.print(line, style=style, soft_wrap=True, highlight=False, markup=False)
+    console.print(visible(line), style=style, soft_wrap=True, highlight=False, markup=False)
 
 
 def refuse(line: str) -> None:
     """One line on standard error."""
-    Console(stderr=True).print(line, style="bold red", soft_wrap=True, highlight=False, markup=False)
+    Console(stderr=True).print(visible(line), style="bold red", soft_wrap=True, highlight=False, markup=False)
 
 
 def say_json(found: Any) -> None:
     """What the service answered, for a program."""
-    sys.stdout.write(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(visible(json.dumps(found, indent=2, ensure_ascii=False)) + "\n")
 
 
 def say_rows(rows: Sequence[tuple[str, ...]], heads: tuple[str, ...] = ()) -> None:
@@ -37,7 +39,7 @@ def say_rows(rows: Sequence[tuple[str, ...]], heads: tuple[str, ...] = ()) -> No
         last = column == width - 1
         table.add_column(heads[column] if heads else "", overflow="fold", no_wrap=not last)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(visible(cell)) for cell in row))
     console.print(table)
 
 

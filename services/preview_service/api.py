@@ -17,6 +17,7 @@ from shared.audited_route import AuditedRoute, audited, concerns
 from shared.orthanc import Orthanc
 from shared.permission import Caller
 from shared.service import problems
+from shared.texts import Name
 from shared.tokens import Scoped
 
 log = structlog.get_logger()
@@ -30,7 +31,7 @@ router = APIRouter(
 )
 
 Viewer = Annotated[Caller, Depends(Scoped("images:read"))]
-Accept = Annotated[str, Header()]
+Accept = Annotated[Name, Header(max_length=1000)]
 Size = Annotated[int | None, Query(ge=1, le=2048)]
 
 
@@ -64,7 +65,7 @@ async def wado(
     request: Request,
     caller: Viewer,
     sop_instance_uid: Annotated[str, Path(alias="sopInstanceUID", max_length=64, pattern=r"^[0-9.]+$")],
-    content_type: Annotated[str | None, Query(alias="contentType", max_length=100)] = None,
+    content_type: Annotated[Name | None, Query(alias="contentType", max_length=100)] = None,
     accept: Accept = "*/*",
 ) -> Response:
     """The DICOM file, streamed; a picture if `Accept` or `contentType` asks for one."""

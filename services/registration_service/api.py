@@ -12,6 +12,7 @@ from services.registration_service.exams import version_now
 from services.registration_service.fate import fate_of
 from services.registration_service.link import check_url
 from services.registration_service.models import Exam
+from services.registration_service.paging import Cursor
 from services.registration_service.schemas import (
     ExamRecord,
     ExamToUpsert,
@@ -101,7 +102,7 @@ async def list_images(
     caller: Reader,
     database: Db,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    cursor: Annotated[Cursor | None, Query(max_length=200)] = None,
 ) -> ImagePage:
     """An exam's images, newest first; `next` is the cursor of the page that follows, or null."""
     async with database.transaction() as session:

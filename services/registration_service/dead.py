@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.registration_service.database import Database
 from services.registration_service.ledger import State
 from services.registration_service.models import LedgerEntry
+from shared.texts import is_name
 
 log = structlog.get_logger()
 
@@ -73,5 +74,4 @@ def named_instance(body: bytes) -> str | None:
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     # PostgreSQL holds neither NUL nor half a character, which JSON lets through.
-    fits = isinstance(orthanc_id, str) and orthanc_id.isascii() and "\0" not in orthanc_id
-    return orthanc_id if fits else None
+    return orthanc_id if is_name(orthanc_id) and orthanc_id.isascii() else None

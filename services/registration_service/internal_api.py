@@ -12,6 +12,7 @@ from services.registration_service.fate import describe_instance
 from services.registration_service.schemas import InternalInstance
 from services.registration_service.settings import Settings
 from shared.audited_route import AuditedRoute, audited
+from shared.texts import Name
 
 
 def _internal(request: Request, authorization: Annotated[str, Header()] = "") -> None:
@@ -29,7 +30,7 @@ router = APIRouter(
 @router.get("/instances/{orthancInstanceId}")
 @audited("internal.read", by_itself=True)
 async def read_instance(
-    request: Request, orthanc_id: Annotated[str, Path(alias="orthancInstanceId")]
+    request: Request, orthanc_id: Annotated[Name, Path(alias="orthancInstanceId", max_length=255)]
 ) -> InternalInstance:
     """An Orthanc instance."""
     database: Database = request.app.state.database
@@ -40,7 +41,7 @@ async def read_instance(
 @router.get("/sop-instances/{sopInstanceUID}")
 @audited("internal.read", by_itself=True)
 async def read_sop_instance(
-    request: Request, sop_instance_uid: Annotated[str, Path(alias="sopInstanceUID")]
+    request: Request, sop_instance_uid: Annotated[Name, Path(alias="sopInstanceUID", max_length=64)]
 ) -> InternalInstance:
     """The Orthanc instance of a SOP Instance UID: the registered one, else the first seen."""
     database: Database = request.app.state.database

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from shared.events import DicomStored, Event, Origin
 from shared.orthanc import PARKED, Orthanc
+from shared.texts import is_name, name_or_none
 
 log = structlog.get_logger()
 
@@ -65,8 +66,7 @@ def parked_event(orthanc_id: str, text: str | None) -> Event[DicomStored] | None
         event = Event[DicomStored].model_validate_json(text)
     except ValidationError:
         event = None
-    # PostgreSQL has no NUL: one that came through would stop the whole feed.
-    if event is None or "\\u0000" in text or event.data.orthanc_instance_id != orthanc_id:
+    if event is None or event.data.orthanc_instance_id != orthanc_id:
         log.error("parked.unreadable", orthanc_id=orthanc_id)
         return None
     origin = event.data.origin.model_copy(update={"kind": "upload-recovered"})
@@ -83,7 +83,7 @@ def _found(instance: dict[str, Any], series: dict[str, Any], study: dict[str, An
         study_instance_uid=_uid(study, "StudyInstanceUID"),
         series_instance_uid=_uid(series, "SeriesInstanceUID"),
         sop_instance_uid=_uid(instance, "SOPInstanceUID"),
-        sop_class_uid=metadata.get("SopClassUid", "")[:_LONGEST] or None,
+        sop_class_uid=name_or_none(metadata.get("SopClassUid"), _LONGEST),
         size=int(instance.get("FileSize", 0)),
         origin=_origin(metadata),
         sent_by=metadata.get("HttpUsername"),
@@ -93,14 +93,16 @@ def _found(instance: dict[str, Any], series: dict[str, Any], study: dict[str, An
 
 
 def _uid(resource: dict[str, Any], name: str) -> str:
-    return str(resource.get("MainDicomTags", {}).get(name, "")).strip(" \0").replace("\0", "")[:_LONGEST]
+    """Without padding; empty, and so refused when its event is made, where it can name nothing."""
+    text = str(resource.get("MainDicomTags", {}).get(name, "")).strip(" \0")[:_LONGEST]
+    return text if is_name(text) else ""
 
 
 def _origin(metadata: dict[str, str]) -> Origin:
     """C-STORE is a modality's; all else is an upload; who sent that, a parked context alone says."""
-    remote_ip = metadata.get("RemoteIP") or None
+    remote_ip = name_or_none(metadata.get("RemoteIP"), 64)
     if metadata.get("Origin") == "DicomProtocol":
-        return Origin(kind="modality", aet=metadata.get("RemoteAET") or None, remote_ip=remote_ip)
+        return Origin(kind="modality", aet=name_or_none(metadata.get("RemoteAET"), 64), remote_ip=remote_ip)
     return Origin(kind="upload-recovered", remote_ip=remote_ip)
 
 

@@ -4,8 +4,14 @@ import base64
 import binascii
 import json
 from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
 
 from shared.errors import FieldError, InvalidInput
+from shared.texts import is_name
+
+Cursor = Annotated[str, Field(pattern="^[A-Za-z0-9_=-]*$")]
 
 
 def cursor_of(moment: datetime, identity: str) -> str:
@@ -20,7 +26,7 @@ def place_of(cursor: str) -> tuple[datetime, str]:
         moment = datetime.fromisoformat(said)
     except (ValueError, TypeError, binascii.Error):
         moment, identity = None, None
-    if moment is None or moment.tzinfo is None or not isinstance(identity, str) or "\0" in identity:
+    if moment is None or moment.tzinfo is None or not is_name(identity):
         field = FieldError("cursor", "is not one that this list gave", "n'est pas un curseur donné par cette liste")
         raise InvalidInput([field])
     return moment, identity

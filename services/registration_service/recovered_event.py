@@ -7,6 +7,7 @@ from shared.acquisition import ACQUISITION_TAGS, acquisition_date
 from shared.errors import OrthancNonsense
 from shared.events import Context, DicomStored, Event
 from shared.orthanc import Orthanc
+from shared.texts import name_or_none
 
 SOURCE = "/examflow/reconciler"
 
@@ -32,9 +33,9 @@ async def stored_event(
         series_instance_uid=image.series_instance_uid,
         sop_instance_uid=image.sop_instance_uid,
         sop_class_uid=image.sop_class_uid,
-        modality=_at_most(_text(tags, "Modality"), 50),
+        modality=name_or_none(_text(tags, "Modality"), 50),
         acquisition_date=acquisition_date({name: _text(tags, name) for name in ACQUISITION_TAGS}, facility_zone),
-        accession_number=_at_most(_text(tags, "AccessionNumber"), 64),
+        accession_number=name_or_none(_text(tags, "AccessionNumber"), 64),
         size=image.size,
         digest=digest,
         origin=parked.data.origin if parked else image.origin,
@@ -45,12 +46,6 @@ async def stored_event(
 
 
 def _text(tags: dict[str, Any], name: str) -> str | None:
-    """A value without padding; None where it is absent, empty, a sequence, or not text that PostgreSQL can hold."""
+    """A value without padding; None where it is absent, empty or a sequence."""
     value = tags.get(name)
-    text = value.strip(" \0") if isinstance(value, str) else ""
-    return text if text and "\0" not in text else None
-
-
-def _at_most(text: str | None, length: int) -> str | None:
-    """A value longer than DICOM allows is not one: it is left out rather than cut to another."""
-    return text if text is None or len(text) <= length else None
+    return (value.strip(" \0") or None) if isinstance(value, str) else None

@@ -3,12 +3,13 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field
 
+from services.registration_service.link import LONGEST_URL, URL
 from services.registration_service.models import Exam, Image, LedgerEntry
 from services.registration_service.registration import UNKNOWN_MODALITY, Registration
 from shared.events import LATEST_VERSION, AccessionNumber, ExamId, PatientId, Principals
+from shared.texts import LONGEST_PROSE, Name, Prose
 from shared.timestamps import Timestamp
 
 Uid = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9]+(\.[0-9]+)*$", examples=["1.2.840.1"])]
@@ -25,17 +26,10 @@ class ImageToRegister(BaseModel):
     seriesInstanceUID: Uid
     sopInstanceUID: Uid
     dateAcquisition: Timestamp | None
-    modalite: Annotated[str, Field(min_length=1, max_length=50)] | None
-    description: Annotated[str, Field(max_length=4000)]
-    url: Annotated[str, Field(max_length=500)] | None = None
+    modalite: Annotated[Name, Field(min_length=1, max_length=50)] | None
+    description: Annotated[Prose, Field(max_length=LONGEST_PROSE)]
+    url: Annotated[str, Field(max_length=LONGEST_URL, pattern=URL)] | None = None
     orthancInstanceId: OrthancId | None = None
-
-    @field_validator("modalite", "description")
-    @classmethod
-    def _without_nul(cls, text: str | None) -> str | None:
-        if text and "\0" in text:
-            raise PydanticCustomError("nul_character", "must not hold a NUL character")
-        return text
 
     def wanted(self, entry: LedgerEntry | None, actor: str) -> Registration:
         """The registration that this asks for."""

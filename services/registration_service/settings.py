@@ -1,10 +1,21 @@
 """The registration service's settings; the reconciler has the same."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, Field, SecretStr
 
+from services.registration_service.link import is_host_name
 from shared.settings import FacilityZone, ServiceSettings
+
+
+def _host_name(host: str) -> str:
+    if not is_host_name(host.lower()):
+        raise ValueError(f"{host!r} is no host for links: give a name with a dot, such as viewer.hospital.example")
+    return host.lower()
+
+
+UrlHost = Annotated[str, AfterValidator(_host_name)]
 
 
 class DatabaseSettings(BaseModel):
@@ -112,7 +123,7 @@ class Settings(ServiceSettings):
         None, description="RabbitMQ's HTTP interface, without credentials; where it is not given, bindings go unwatched"
     )
     event_wait_seconds: float = Field(2.0, description="how long HTTP waits for an instance's event to arrive")
-    url_hosts: list[str] = Field([], description="https hosts that an image's url may name")
+    url_hosts: list[UrlHost] = Field([], description="https hosts that an image's url may name: names, no addresses")
     consumers_pause_seconds: float = Field(1.0, description="between looks at which consumers are paused")
     outbox_pause_seconds: float = Field(0.5, description="pause between looks into an empty outbox")
     outbox_batch: int = 200

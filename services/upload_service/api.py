@@ -15,6 +15,7 @@ from shared.audited_route import AuditedRoute, audited
 from shared.errors import Problem
 from shared.permission import Caller
 from shared.service import problems
+from shared.texts import NOT_IN_NAME, PROSE
 from shared.tokens import Scoped
 
 router = APIRouter(route_class=AuditedRoute, prefix="/dicom/upload", tags=["upload"])
@@ -26,8 +27,8 @@ FORM = {
     "required": ["file"],
     "properties": {
         "file": {"type": "string", "format": "binary", "description": "one DICOM file (PS3.10)"},
-        "examenID": {"type": "string", "maxLength": TEXT_LIMITS["examenID"]},
-        "description": {"type": "string", "maxLength": TEXT_LIMITS["description"]},
+        "examenID": {"type": "string", "maxLength": TEXT_LIMITS["examenID"], "pattern": f"^[^/{NOT_IN_NAME}]*$"},
+        "description": {"type": "string", "maxLength": TEXT_LIMITS["description"], "pattern": PROSE},
     },
 }
 BODY = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": FORM}}}}

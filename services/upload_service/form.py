@@ -3,14 +3,19 @@
 RFC 7578. At most the current chunk and the two short text fields are held.
 """
 
+import re
 from collections.abc import AsyncIterable, AsyncIterator
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from services.upload_service.errors import FieldUnexpected, FileMissing, FileTooLarge, FormBroken, NotMultipart
+from shared.errors import FieldError, InvalidInput
+from shared.texts import LONGEST_PROSE, NOT_IN_NAME, PROSE
+from shared.validation_words import wrong_pattern
 
-TEXT_LIMITS = {"examenID": 36, "description": 4000}  # characters
+TEXT_LIMITS = {"examenID": 36, "description": LONGEST_PROSE}  # characters
+_RULES = {"examenID": re.compile(f"[^/{NOT_IN_NAME}]*"), "description": re.compile(PROSE)}
 OTHER_TEXT = 10_000  # characters of a text field that is not known here, and ignored
 OVERHEAD = 1024 * 1024  # boundaries, part headers and text fields, in bytes
 
@@ -123,9 +128,8 @@ class UploadForm:
             raise FormBroken(what_en=what, what_fr=what) from None
         if len(text) > TEXT_LIMITS[self._name]:
             raise _too_long(self._name)
-        if "\0" in text or (self._name == "examenID" and not text.isprintable()):
-            what = f"{self._name!r}: control characters, caractères de contrôle"
-            raise FormBroken(what_en=what, what_fr=what)
+        if not _RULES[self._name].fullmatch(text):
+            raise InvalidInput([FieldError(self._name, *wrong_pattern(text))])
         self.fields[self._name] = text
 
     def _end(self) -> None:

@@ -5,6 +5,7 @@ from services.upload_service.receiving import Received
 from shared.acquisition import ACQUISITION_TAGS, acquisition_date
 from shared.events import Context, DicomStored, Origin
 from shared.permission import ALL_EXAMS, Caller
+from shared.texts import name_or_none
 
 
 def stored_event(
@@ -21,9 +22,9 @@ def stored_event(
         series_instance_uid=text_of(tags, "SeriesInstanceUID") or "",
         sop_instance_uid=text_of(tags, "SOPInstanceUID") or "",
         sop_class_uid=text_of(tags, "SOPClassUID"),
-        modality=_at_most(text_of(tags, "Modality"), 50),
+        modality=name_or_none(text_of(tags, "Modality"), 50),
         acquisition_date=acquisition_date({name: text_of(tags, name) for name in ACQUISITION_TAGS}, facility_zone),
-        accession_number=_at_most(text_of(tags, "AccessionNumber"), 64),
+        accession_number=name_or_none(text_of(tags, "AccessionNumber"), 64),
         size=received.size,
         digest=received.digest,
         origin=Origin(
@@ -31,12 +32,7 @@ def stored_event(
             actor=caller.sub,
             groups=list(caller.groups),
             all_exams=caller.has(ALL_EXAMS),
-            remote_ip=remote_ip,
+            remote_ip=name_or_none(remote_ip, 64),
         ),
         context=Context(examen_id=fields.get("examenID") or None, description=fields.get("description", "")),
     )
-
-
-def _at_most(text: str | None, length: int) -> str | None:
-    """A value longer than DICOM allows, or with a NUL in it, is not one: it is left out rather than made another."""
-    return text if text is not None and len(text) <= length and "\0" not in text else None

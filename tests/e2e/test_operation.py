@@ -6,9 +6,9 @@ from tests import dicom_files
 from tests.running import Running, registered, upload
 
 SERVICES = {
-    "UPLOAD_URL": {"orthanc", "rabbitmq"},
-    "REGISTRATION_URL": {"orthanc", "postgresql", "rabbitmq"},
-    "PREVIEW_URL": {"orthanc", "registration"},
+    "UPLOAD_URL": {"orthanc", "rabbitmq", "keys"},
+    "REGISTRATION_URL": {"orthanc", "postgresql", "rabbitmq", "keys"},
+    "PREVIEW_URL": {"orthanc", "registration", "keys"},
 }
 
 

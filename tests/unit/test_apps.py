@@ -1,5 +1,6 @@
 """The services as apps: making one opens nothing, and what they say of themselves is what they do."""
 
+import asyncio
 import logging
 import socket
 from collections.abc import Callable, Iterator
@@ -75,6 +76,31 @@ async def test_alive_but_not_ready_where_nothing_answers(make: Callable[[], Fast
     assert "orthanc" in ready.json()["checks"]
     assert "ok" not in ready.json()["checks"].values()
     assert "secret" not in ready.text
+
+
+@pytest.mark.parametrize("name", sorted(MAKERS))
+async def test_who_takes_tokens_is_not_ready_without_keys(name: str) -> None:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(MAKERS[name]()), base_url="http://test") as client:
+        checks = (await client.get("/health/ready")).json()["checks"]
+    if name == "reconciler":
+        assert "keys" not in checks
+    else:
+        assert checks["keys"].startswith("KeysAway: The keys that verify tokens cannot be had")
+
+
+async def test_keys_are_read_at_the_start_and_every_so_often(tmp_path: Path) -> None:
+    write_keys(tmp_path / "jwks.json", "rsa")
+    tokens = {"jwks": str(tmp_path / "jwks.json"), "issuer": ISSUER, "audience": AUDIENCE, "reread_seconds": 0.05}
+    app = preview.create_app(PreviewSettings(**{**PREVIEW, "tokens": tokens}))
+    keys = app.state.tokens.keys
+    async with app.router.lifespan_context(app):
+        await keys.answers()
+        [first] = keys._keys
+        write_keys(tmp_path / "jwks.json", "ec")
+        async with asyncio.timeout(20):
+            while "ec" not in keys._keys:
+                await asyncio.sleep(0.01)
+    assert (first, list(keys._keys)) == ("rsa", ["ec"])
 
 
 async def test_no_token_no_entry(make: Callable[[], FastAPI]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from services.upload_service.errors import FieldUnexpected, FileMissing, FileTooLarge, FormBroken
 from services.upload_service.form import UploadForm
-from shared.errors import Problem
+from shared.errors import InvalidInput, Problem
 from tests.unit.multipart import BOUNDARY, CONTENT_TYPE, arriving, file_part, form, part
 
 LIMIT = 1000
@@ -40,9 +40,14 @@ async def refusal(body: bytes, chunk: int = 65536, limit: int = LIMIT) -> Proble
         (form(FILE, part("examenID", b"x" * 37)), FormBroken, "'examenID' takes at most 36 characters"),
         (form(part("description", "é".encode() * 4001), FILE), FormBroken, "'description' takes at most 4000"),
         (form(part("description", b"x" * 1_000_000), FILE), FormBroken, "'description' takes at most 4000"),
-        (form(part("examenID", b"EX\0"), FILE), FormBroken, "'examenID': control characters"),
-        (form(part("examenID", b"EX\r\nLog: forged"), FILE), FormBroken, "'examenID': control characters"),
-        (form(part("description", b"\0"), FILE), FormBroken, "'description': control characters"),
+        (form(part("examenID", b"EX\0"), FILE), InvalidInput, "examenID: must not hold control characters"),
+        (form(part("examenID", b"EX\r\nLog: forged"), FILE), InvalidInput, "examenID: must not hold control"),
+        (form(part("examenID", "EX\u202e1".encode()), FILE), InvalidInput, "examenID: must not hold control"),
+        (form(part("examenID", "EX\u200b1".encode()), FILE), InvalidInput, "examenID: must not hold control"),
+        (form(part("examenID", b"EX/1"), FILE), InvalidInput, "examenID: has a form that is not allowed"),
+        (form(part("description", b"\0"), FILE), InvalidInput, "description: must not hold control characters"),
+        (form(part("description", b"a\x1b[2Jb"), FILE), InvalidInput, "description: must not hold control"),
+        (form(FILE, part("description", "a\u202eb".encode())), InvalidInput, "description: must not hold control"),
         (form(part("examenID", b"\xe9"), FILE), FormBroken, "'examenID': UTF-8"),
         (form(FILE, part("description", b"\xff\xfe")), FormBroken, "'description': UTF-8"),
         (form(file_part(b"x" * 1001)), FileTooLarge, "larger than the 1000 bytes"),

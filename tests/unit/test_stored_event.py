@@ -14,16 +14,19 @@ from shared.events import DicomStored
 from shared.orthanc import Stored
 from shared.permission import Caller
 from tests.unit.dicom_bytes import IDENTITY, dicom
+from tests.unit.hostile_texts import BREAKS, HARMFUL, UNSEEN
 
 CALLER = Caller("alice", frozenset({"dicom:upload", "images:write"}), ("radiology",))
 
 
-def event_of(content: bytes, fields: dict[str, str] | None = None, caller: Caller = CALLER) -> DicomStored:
+def event_of(
+    content: bytes, fields: dict[str, str] | None = None, caller: Caller = CALLER, remote_ip: str = "10.0.0.1"
+) -> DicomStored:
     header = read_header(content, whole=True, limit=100_000)
     assert header is not None
     stored = Stored("i", "p", "st", "se", "Success", "/instances/i")
     received = Received(stored, header, 4711, "0" * 32, lambda: Fingerprint(content, header))
-    return stored_event(received, fields or {}, caller, "10.0.0.1", "Europe/Paris")
+    return stored_event(received, fields or {}, caller, remote_ip, "Europe/Paris")
 
 
 def test_field_by_field() -> None:
@@ -76,6 +79,21 @@ def test_what_the_file_and_the_form_do_not_say() -> None:
 @pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom's writer finds them too long as well
 def test_a_value_that_is_too_long_is_left_out(tags: dict[str, Any], name: str) -> None:
     assert getattr(event_of(dicom(**tags)), name) is None
+
+
+@pytest.mark.parametrize("text", [*HARMFUL.values(), *BREAKS.values(), *UNSEEN.values()], ids=ascii)
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom's writer finds them wrong as well
+def test_a_harmful_value_is_left_out(text: str) -> None:
+    """Left out, not made another: an accession number without its control character would be another exam's."""
+    modality = text if text.isascii() else "C\x1bT"  # a code string has no other characters (PS3.5, 6.2)
+    event = event_of(dicom(SpecificCharacterSet="ISO_IR 192", Modality=modality, AccessionNumber=text))
+    assert (event.modality, event.accession_number) == (None, None)
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J", "fe80::1%\u202e", "x" * 65])
+def test_an_address_that_is_none_is_left_out(name: str) -> None:
+    """What a proxy says about the client is a text from outside too."""
+    assert event_of(dicom(), remote_ip=name).origin.remote_ip is None
 
 
 def test_a_value_of_just_the_length_is_kept() -> None:

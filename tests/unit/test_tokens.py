@@ -8,14 +8,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
+from prometheus_client import REGISTRY
 
 from shared.errors import Problem, ScopeMissing, Unauthenticated
 from shared.permission import Caller
 from shared.settings import TokenSettings
 from shared.tokens import Scoped, TokenVerifier, require
-from tests.unit.keys import AUDIENCE, EC, ED, ISSUER, OTHER_RSA, RSA, token, write_keys
+from tests.unit.keys import AUDIENCE, EC, ED, ISSUER, OTHER_RSA, PUBLIC, RSA, token, write_keys
 
 ALICE = Caller("alice", frozenset({"images:read", "dicom:upload"}), ("radiology", "ward 3"))
 
@@ -45,7 +49,7 @@ async def test_a_good_token_names_its_caller(verifier: TokenVerifier, key: Any, 
         ({"scope": ""}, Caller("alice", frozenset(), ("radiology", "ward 3"))),
         ({"scope": None, "groups": None}, Caller("alice")),
         ({"scope": "  ops   ops ", "groups": []}, Caller("alice", frozenset({"ops"}))),
-        ({"groups": ["a", 5]}, Caller("alice", ALICE.scopes, ("a", "5"))),
+        ({"groups": ["a", "Équipe 3"]}, Caller("alice", ALICE.scopes, ("a", "Équipe 3"))),
         ({"aud": ["another", AUDIENCE]}, ALICE),
     ],
 )
@@ -74,11 +78,25 @@ async def test_clocks_may_differ_by_the_leeway(verifier: TokenVerifier) -> None:
         ({"aud": None}, "The token is not valid."),
         ({"sub": None}, "The token is not valid."),
         ({"sub": 5}, "The token is not valid."),
+        ({"sub": ""}, "The token is not valid."),
+        ({"sub": "a" * 256}, "The token is not valid."),
+        ({"sub": "alice\n"}, "The token is not valid."),
+        ({"sub": "ali\u202ece"}, "The token is not valid."),
+        ({"sub": "ali\u200bce"}, "The token is not valid."),
+        ({"exp": True}, "The token has expired."),
+        ({"exp": float("inf")}, "The token is not valid."),
+        ({"exp": float("nan")}, "The token is not valid."),
+        ({"exp": 10**400}, "The token is not valid."),
+        ({"exp": int(time.time()) - 61}, "The token has expired."),
         ({"nbf": int(time.time()) + 3600}, "The token is not valid."),
         ({"scope": ["images:read"]}, "The token's scopes or groups have the wrong form."),
         ({"scope": 5}, "The token's scopes or groups have the wrong form."),
         ({"groups": "radiology"}, "The token's scopes or groups have the wrong form."),
         ({"groups": {"radiology": True}}, "The token's scopes or groups have the wrong form."),
+        ({"groups": ["a", 5]}, "The token's scopes or groups have the wrong form."),
+        ({"groups": [["radiology"]]}, "The token's scopes or groups have the wrong form."),
+        ({"groups": [""]}, "The token's scopes or groups have the wrong form."),
+        ({"groups": ["ward\u001b[2J"]}, "The token's scopes or groups have the wrong form."),
     ],
 )
 async def test_claims_that_do_not_hold(verifier: TokenVerifier, claims: dict[str, Any], words: str) -> None:
@@ -121,9 +139,44 @@ async def test_a_changed_payload(verifier: TokenVerifier) -> None:
     assert "not valid" in await refusal(verifier, f"{header}.{forged}.{signature}")
 
 
-@pytest.mark.parametrize("kid", ["unknown", None, "", "../rsa"])
-async def test_a_key_that_is_not_known(verifier: TokenVerifier, kid: str | None) -> None:
+@pytest.mark.parametrize("kid", ["unknown", "../rsa", "RSA", "rsa "])
+async def test_a_key_that_is_not_known(verifier: TokenVerifier, kid: str) -> None:
     assert "unknown key" in await refusal(verifier, token(kid=kid))
+
+
+@pytest.mark.parametrize("kid", [None, ""])
+async def test_a_token_that_names_no_key(verifier: TokenVerifier, kid: str | None) -> None:
+    assert "names no key" in await refusal(verifier, token(kid=kid))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"jku": "https://evil.test/jwks.json"},
+        {"jwk": {**PUBLIC["other"], "kid": "rsa"}},
+        {"x5u": "https://evil.test/chain.pem"},
+        {"x5c": ["MIIB"]},
+        {"crit": ["exp"], "exp": 1},
+        {"crit": []},
+        {"b64": True},
+        {"b64": False, "crit": ["b64"]},
+    ],
+    ids=lambda header: next(iter(header)),
+)
+async def test_a_token_that_brings_its_own_rules(verifier: TokenVerifier, header: dict[str, Any]) -> None:
+    """Signed well, by our key or by the one that comes with it."""
+    _, payload, _ = token().split(".")
+    for key in (RSA, OTHER_RSA):
+        signed = _encoded({"alg": "RS256", "typ": "JWT", "kid": "rsa", **header}) + "." + payload
+        signature = base64.urlsafe_b64encode(key.sign(signed.encode(), PKCS1v15(), SHA256())).decode().rstrip("=")
+        assert "not valid" in await refusal(verifier, f"{signed}.{signature}")
+
+
+async def test_headers_that_say_nothing_about_keys_are_ignored(verifier: TokenVerifier) -> None:
+    """Microsoft's tokens carry x5t, those of others their own."""
+    claims = jwt.decode(token(), options={"verify_signature": False})
+    said = {"kid": "rsa", "x5t": "abc", "typ": "at+jwt", "nonce": "n"}
+    assert await verifier.verify(jwt.encode(claims, RSA, "RS256", said)) == ALICE
 
 
 @pytest.mark.parametrize(
@@ -148,6 +201,39 @@ async def test_an_oversized_token_is_not_looked_at(verifier: TokenVerifier) -> N
     assert "too long" in await refusal(verifier, "x" * 8193)
     assert "not valid" in await refusal(verifier, "x" * 8192)
     assert (await verifier.verify(token(padding="x" * 5000))).sub == "alice"
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ("x" * 8193, "too-long"),
+        ("é.è.à", "malformed"),
+        ("a.b.c", "malformed"),
+        (token(kid=None), "key-unnamed"),
+        (token(kid="unknown"), "key-unknown"),
+        (token(OTHER_RSA), "signature"),
+        (token(RSA, "RS512"), "algorithm"),
+        (token(exp=1), "expired"),
+        (token(nbf=int(time.time()) + 3600), "not-yet"),
+        (token(iss="https://another.test"), "issuer"),
+        (token(aud="another"), "audience"),
+        (token(sub=None), "claims"),
+        (token(exp=10**400), "claims"),
+        (token(scope=5), "rights"),
+    ],
+)
+async def test_refusals_are_counted_by_reason(verifier: TokenVerifier, bad: str, reason: str) -> None:
+    before = REGISTRY.get_sample_value("examflow_tokens_refused_total", {"reason": reason}) or 0
+    await refusal(verifier, bad)
+    assert REGISTRY.get_sample_value("examflow_tokens_refused_total", {"reason": reason}) == before + 1
+
+
+async def test_no_part_of_a_token_is_logged(verifier: TokenVerifier, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = token(sub="mallory-sub", iss="mallory-iss", kid="mallory-kid")
+    await refusal(verifier, bad)
+    await refusal(verifier, token(sub="mallory-sub", iss="mallory-iss"))
+    said = capsys.readouterr()
+    assert not [part for part in ("mallory", *bad.split(".")) if part in said.out + said.err]
 
 
 async def test_scopes() -> None:

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from services.registration_service.schemas import ImageToRegister
 from shared.errors import FieldError
+from shared.events import ExamId
+from shared.texts import Name, Prose
 from shared.timestamps import Timestamp
 from shared.validation_words import _WORDS, in_words
-from tests.unit.test_registration_body import BODY
 
 
 class Inner(BaseModel):
@@ -44,7 +44,9 @@ KINDS: list[tuple[str, Any, Any, str]] = [
     ("datetime_type", datetime, [], DATE),
     ("timezone_aware", AwareDatetime, "1996-03-08T00:00:00", "needs an offset, such as Z or +01:00"),
     ("date_out_of_range", Timestamp, "0999-12-31T23:59:59Z", "must lie between the years 1000 and 9999 in UTC"),
-    ("nul_character", ImageToRegister, {**BODY, "modalite": "C\0T"}, "must not hold a NUL character"),
+    ("string_pattern_mismatch", Name, "C\0T", "must not hold control characters or invisible ones"),
+    ("string_pattern_mismatch", Prose, "a\u202eb", "must not hold control characters or invisible ones"),
+    ("string_pattern_mismatch", ExamId, "a/b", "has a form that is not allowed"),
     ("literal_error", Literal["a", "b"], "c", "must be one of 'a' or 'b'"),
 ]
 

@@ -24,13 +24,15 @@ from services.registration_service.ops.schemas import (
 )
 from services.registration_service.ops.status import count_queues, read_status
 from services.registration_service.ops.timeline import read_timeline
+from services.registration_service.paging import Cursor
 from shared.audited_route import AuditedRoute, audited
 from shared.service import problems
+from shared.texts import NOT_IN_NAME, Name
 
 router = APIRouter(route_class=AuditedRoute, prefix="/ops", tags=["ops"], responses=problems(401, 403, 503))
 # An Orthanc id, a SOP Instance UID or an imageID: whatever an operator has at hand.
-ImageName = Annotated[str, Path(alias="id", min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f/]+$")]
-QueueName = Annotated[str, Path(alias="queue", max_length=255)]
+ImageName = Annotated[str, Path(alias="id", min_length=1, max_length=255, pattern=f"^[^/{NOT_IN_NAME}]+$")]
+QueueName = Annotated[Name, Path(alias="queue", max_length=255)]
 Unregistered = Literal["waiting", "refused", "dead", "seen"]
 
 
@@ -47,9 +49,9 @@ async def list_waiting(
     operator: Operator,
     desk: AtDesk,
     state: Unregistered = "waiting",
-    cause: Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")] = None,
+    cause: Annotated[Name | None, Query(min_length=1, max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[str | None, Query(max_length=300)] = None,
+    cursor: Annotated[Cursor | None, Query(max_length=300)] = None,
 ) -> WaitingPage:
     """Images that are not registered, by cause and one by one; `cause` is one that this list gave."""
     async with desk.database.transaction() as session:

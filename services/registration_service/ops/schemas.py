@@ -6,12 +6,13 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from services.registration_service.ops.schemas_dead_letters import DeadLetter
 from shared.events import ExamId
+from shared.texts import LINE
 from shared.timestamps import Timestamp
 
 # Goes into the audit trail and is shown to operators; it must not name a patient.
 Reason = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$"),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=500, pattern=LINE),
     Field(description="why, for the audit trail; never a patient's name"),
 ]
 

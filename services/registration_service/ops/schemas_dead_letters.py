@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.registration_service.ops.choice import Batch, Choice
 from services.registration_service.ops.letter import Letter
@@ -12,13 +12,14 @@ from services.registration_service.ops.listing import Listing, Whole
 from services.registration_service.ops.outcomes import Outcome, Result
 from services.registration_service.ops.replay import Done
 from shared.errors import FieldError, InvalidInput
+from shared.texts import LINE
 from shared.timestamps import Timestamp
 
 LARGEST_BATCH = 2000
 MOST_IDS = 50_000
 LetterId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}(-[0-9]{1,6})?$", examples=["9da6d3b383df99e1"])]
 Cause = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$", examples=["454cc7297560b396"])]
-Why = Annotated[str, Field(min_length=3, max_length=500, pattern=r"^[^\x00-\x1f\x7f]*\S[^\x00-\x1f\x7f]*$")]
+Why = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=500, pattern=LINE)]
 
 
 class DeadLetter(BaseModel):

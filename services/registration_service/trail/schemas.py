@@ -3,30 +3,39 @@
 from pydantic import BaseModel, Field
 
 from services.registration_service.models import AuditEvent
-from shared.events import AuditRecord
 from shared.timestamps import Timestamp
 
 
-class Access(AuditRecord):
-    """One record, and the service that kept it."""
+class Access(BaseModel):
+    """One record, and the service that kept it; the fields are those of `audit.recorded`."""
 
+    recordId: str
+    time: Timestamp
     service: str
+    actor: str
+    action: str
+    outcome: str
+    examenID: str | None
+    subject: str | None
+    reason: str | None
+    correlationId: str | None
+    remoteIP: str | None
 
     @classmethod
     def of(cls, row: AuditEvent) -> "Access":
         """The record as JSON shows it."""
         return cls(
-            record_id=row.record_id,
+            recordId=row.record_id,
             time=row.recorded_at,
+            service=row.service,
             actor=row.actor,
             action=row.action,
             outcome=row.outcome,
-            examen_id=row.exam_id,
+            examenID=row.exam_id,
             subject=row.subject,
             reason=row.reason,
-            correlation_id=row.correlation_id,
-            remote_ip=row.remote_ip,
-            service=row.service,
+            correlationId=row.correlation_id,
+            remoteIP=row.remote_ip,
         )
 
 
