@@ -3,11 +3,11 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydicom.uid import AllTransferSyntaxes
 
 from services.upload_service import metrics
 from services.upload_service.errors import FileTooLarge
 from services.upload_service.form import OVERHEAD, TEXT_LIMITS, UploadForm
+from services.upload_service.pace import paced
 from services.upload_service.schemas import FieldLimit, UploadAnswer, UploadLimits
 from services.upload_service.settings import Settings
 from services.upload_service.upload import Uploads
@@ -30,7 +30,7 @@ FORM = {
     },
 }
 BODY = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": FORM}}}}
-REFUSALS = problems(401, 403, 409, 413, 415, 502, 503, 507)
+REFUSALS = problems(401, 403, 408, 409, 413, 415, 502, 503, 507)
 
 
 @router.post("", status_code=201, openapi_extra=BODY, responses={200: {"model": UploadAnswer}, **REFUSALS})
@@ -39,9 +39,11 @@ async def upload(request: Request, response: Response, caller: Uploader) -> Uplo
     uploads: Uploads = request.app.state.uploads
     settings: Settings = request.app.state.settings
     try:
-        if int(request.headers.get("content-length", 0)) > settings.upload_limit + OVERHEAD:
+        length = int(request.headers["content-length"]) if "content-length" in request.headers else None
+        if length is not None and length > settings.upload_limit + OVERHEAD:
             raise FileTooLarge(limit=settings.upload_limit)
-        form = UploadForm(request.headers.get("content-type", ""), request.stream(), settings.upload_limit)
+        body = paced(request.stream(), settings.pace)
+        form = UploadForm(request.headers.get("content-type", ""), body, settings.upload_limit, length)
         uploaded = await uploads.take(form, caller, request.client.host if request.client else None)
     except Problem as problem:
         metrics.FAILED.labels(problem.code).inc()
@@ -56,6 +58,4 @@ async def limits(request: Request, caller: Uploader) -> UploadLimits:
     settings: Settings = request.app.state.settings
     fields = [FieldLimit(name="file", required=True, maxLength=None)]
     fields += [FieldLimit(name=name, required=False, maxLength=length) for name, length in TEXT_LIMITS.items()]
-    return UploadLimits(
-        maxFileSize=settings.upload_limit, fields=fields, transferSyntaxes=[str(uid) for uid in AllTransferSyntaxes]
-    )
+    return UploadLimits(maxFileSize=settings.upload_limit, fields=fields, transferSyntaxes=sorted(settings.syntaxes))
