@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from services.upload_service import metrics
-from services.upload_service.errors import FileTooLarge
+from services.upload_service.errors import EncodingRefused, FileTooLarge
 from services.upload_service.form import OVERHEAD, TEXT_LIMITS, UploadForm
 from services.upload_service.pace import paced
 from services.upload_service.schemas import FieldLimit, UploadAnswer, UploadLimits
@@ -39,6 +39,8 @@ async def upload(request: Request, response: Response, caller: Uploader) -> Uplo
     uploads: Uploads = request.app.state.uploads
     settings: Settings = request.app.state.settings
     try:
+        if request.headers.get("content-encoding", "identity").lower() != "identity":
+            raise EncodingRefused
         length = int(request.headers["content-length"]) if "content-length" in request.headers else None
         if length is not None and length > settings.upload_limit + OVERHEAD:
             raise FileTooLarge(limit=settings.upload_limit)

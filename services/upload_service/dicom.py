@@ -15,7 +15,7 @@ from pydicom.multival import MultiValue
 from pydicom.tag import Tag
 
 from services.upload_service.data_set import DataSet
-from services.upload_service.errors import DicomBroken, DirectoryRefused, HeaderTooLarge, NotDicom, TagsMissing
+from services.upload_service.errors import CutOff, DirectoryRefused, HeaderTooLarge, NotDicom, TagsMissing
 from services.upload_service.file_meta import FileMeta, read_file_meta
 from services.upload_service.preamble import refuse_active
 from services.upload_service.syntaxes import must_be_taken
@@ -52,6 +52,50 @@ class Header:
     rest: DataSet
 
 
+class Gate:
+    """Of one file. `syntaxes`: the transfer syntaxes that are taken, None for all; `limit`: the longest header."""
+
+    def __init__(self, *, limit: int, inflated_limit: int = INFLATED, syntaxes: frozenset[str] | None = None) -> None:
+        self._limit = limit
+        self._inflated_limit = inflated_limit
+        self._syntaxes = syntaxes
+        self._meta: FileMeta | None = None
+        self._data_set: DataSet | None = None
+        self._read = 0
+
+    def read(self, begin: bytes, *, whole: bool) -> Header | None:
+        """The header of a file whose first bytes are `begin`; None where more are needed to reach its end.
+
+        Asked again with more of them, it goes on where it was. `whole` says that they are the whole file. Raises
+        NotDicom, PreambleActive, DicomBroken, SyntaxRefused, DirectoryRefused, InflatesTooFar, HeaderTooLarge and
+        TagsMissing.
+        """
+        if begin[PREAMBLE : PREAMBLE + 4] != b"DICM":
+            raise NotDicom
+        if self._data_set is None:
+            refuse_active(begin[:PREAMBLE])
+            self._meta = read_file_meta(begin, whole=whole)
+        if self._meta is not None:
+            data_set = self._data_set or self._opened(self._meta)
+            data_set.feed(begin[self._read :])
+            self._read = len(begin)
+            if whole or _is_behind(data_set):
+                return _header(begin, self._meta, data_set, whole=whole)
+        if len(begin) >= self._limit:
+            raise HeaderTooLarge(limit=self._limit)
+        return None
+
+    def _opened(self, meta: FileMeta) -> DataSet:
+        if meta.media_class == DICOMDIR:
+            raise DirectoryRefused
+        # Where none is named, Orthanc tells by the data.
+        if meta.syntax and self._syntaxes is not None:
+            must_be_taken(meta.syntax, self._syntaxes)
+        self._read = meta.data_set_at
+        self._data_set = DataSet(meta.syntax, _READ, split_within=FLOWS_FROM, inflated_limit=self._inflated_limit)
+        return self._data_set
+
+
 def read_header(
     begin: bytes,
     *,
@@ -60,37 +104,8 @@ def read_header(
     inflated_limit: int = INFLATED,
     syntaxes: frozenset[str] | None = None,
 ) -> Header | None:
-    """The header of a file whose first bytes are `begin`; None where more bytes are needed to reach its end.
-
-    `whole` says that `begin` is the whole file, `syntaxes` which transfer syntaxes are taken (None: all). Raises
-    NotDicom, PreambleActive, DicomBroken, SyntaxRefused, DirectoryRefused, InflatesTooFar, HeaderTooLarge, TagsMissing.
-    """
-    if begin[PREAMBLE : PREAMBLE + 4] != b"DICM":
-        raise NotDicom
-    refuse_active(begin[:PREAMBLE])
-    meta = read_file_meta(begin, whole=whole)
-    if meta is not None:
-        _must_be_an_image(meta, syntaxes)
-        data_set = DataSet(meta.syntax, _READ, split_within=FLOWS_FROM, inflated_limit=inflated_limit)
-        data_set.feed(begin[meta.data_set_at :])
-        if whole or _is_behind(data_set):
-            return _header(begin, meta, data_set, whole=whole)
-    if len(begin) >= limit:
-        raise HeaderTooLarge(limit=limit)
-    return None
-
-
-def cut_off() -> DicomBroken:
-    """The refusal of a file that ends before its last element does."""
-    return DicomBroken(what_en="it ends too early", what_fr="il s'arrête trop tôt")
-
-
-def _must_be_an_image(meta: FileMeta, syntaxes: frozenset[str] | None) -> None:
-    if meta.media_class == DICOMDIR:
-        raise DirectoryRefused
-    # Where none is named, Orthanc tells by the data.
-    if meta.syntax and syntaxes is not None:
-        must_be_taken(meta.syntax, syntaxes)
+    """What a gate says that is asked once."""
+    return Gate(limit=limit, inflated_limit=inflated_limit, syntaxes=syntaxes).read(begin, whole=whole)
 
 
 def _is_behind(data_set: DataSet) -> bool:
@@ -107,7 +122,7 @@ def _header(begin: bytes, meta: FileMeta, data_set: DataSet, *, whole: bool) -> 
     tags = _tags(walk.values if walk else {})
     missing = [name for name in MANDATORY if not _usable(tags, name)]
     if whole and data_set.cut_off:
-        raise cut_off()
+        raise CutOff
     if missing:
         raise TagsMissing(missing)
     assert walk is not None, "what has the mandatory tags was walked through"

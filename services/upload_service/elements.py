@@ -11,7 +11,7 @@ from services.upload_service.errors import DicomBroken
 from services.upload_service.sequences import PIXELS, Opened, must_be_looked_into, opened_by
 
 DEEPEST = 32  # sequences inside one another
-MOST = 2_000_000  # elements of one data set, with those in sequences and the fragments of pixel data: some 4 s to walk
+MOST = 1_000_000  # elements of one data set, with those in sequences and the fragments of pixel data: a second to walk
 LONGEST = 64 * 1024  # bytes of a value that is asked for; a longer one is none
 
 

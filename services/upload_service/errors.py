@@ -2,6 +2,7 @@
 
 Problem
 |- NotMultipart          415  the body is not multipart/form-data
+|- EncodingRefused       415  a compressed body
 |- FormBroken            400  the multipart body has no boundary, is cut off, or cannot be read
 |- FieldUnexpected       400  a part that this request does not have, or has twice
 |- FileMissing           400  there is no part named `file`
@@ -11,7 +12,8 @@ Problem
 |- PreambleActive        400  what stands before DICM makes a program, an archive or a page of the file
 |- SyntaxRefused         415  a transfer syntax that is not taken
 |- DirectoryRefused      400  a DICOMDIR, which is no image
-|- DicomBroken           400  the file cannot be read as DICOM, or ends too early
+|- DicomBroken           400  the file cannot be read as DICOM
+|  `- CutOff             400  ... before its last element does
 |- HeaderTooLarge        400  more bytes before the pixel data than are taken
 |- InflatesTooFar        413  a deflated data set that comes to more than is taken
 |- TagsMissing           400  mandatory tags, each named
@@ -30,6 +32,12 @@ class NotMultipart(Problem):
     status, code, title = 415, "not-multipart", "Unsupported media type"
     en = "The body must be multipart/form-data with the DICOM file in the part 'file'."
     fr = "Le corps doit être en multipart/form-data, avec le fichier DICOM dans la partie « file »."
+
+
+class EncodingRefused(Problem):
+    status, code, title = 415, "content-encoding-refused", "Compressed body"
+    en = "The body must not be compressed: send it without a Content-Encoding."
+    fr = "Le corps ne doit pas être compressé : envoyez-le sans Content-Encoding."
 
 
 class FormBroken(Problem):
@@ -101,6 +109,11 @@ class InflatesTooFar(Problem):
     status, code, title = 413, "inflates-too-far", "Deflated data set too large"
     en = "The deflated data set comes to more than the {limit} bytes taken here; send the file without deflating it."
     fr = "Le jeu de données compressé dépasse les {limit} octets acceptés ; envoyez le fichier sans compression."
+
+
+class CutOff(DicomBroken):
+    def __init__(self) -> None:
+        super().__init__(what_en="it ends too early", what_fr="il s'arrête trop tôt")
 
 
 class HeaderTooLarge(Problem):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from services.upload_service.encoding import EXPLICIT, IMPLICIT, UNDEFINED, is_known
-from services.upload_service.errors import DicomBroken
+from services.upload_service.errors import CutOff, DicomBroken
 
 _BEGINS = 132  # behind the preamble and its prefix
 _MEDIA_CLASS, _SYNTAX = 0x00020002, 0x00020010
@@ -19,7 +19,7 @@ class FileMeta:
 
 
 def read_file_meta(begin: bytes, *, whole: bool) -> FileMeta | None:
-    """None where more bytes are needed. Raises DicomBroken where it cannot be read or holds a sequence."""
+    """None where more bytes are needed. Raises DicomBroken where it holds a sequence or is cut off."""
     # It is explicit; some writers have it implicit. Its group length lies now and then, and is not needed.
     encoding = EXPLICIT if is_known(begin[_BEGINS + 4 : _BEGINS + 6]) else IMPLICIT
     at, values = _BEGINS, {_SYNTAX: "", _MEDIA_CLASS: ""}
@@ -30,6 +30,8 @@ def read_file_meta(begin: bytes, *, whole: bool) -> FileMeta | None:
         if tag in values and not values[tag]:
             values[tag] = begin[value : value + length].decode("latin-1").strip(" \0")
         at = value + length
-    if at > len(begin) or head is None:
-        return FileMeta(values[_SYNTAX], values[_MEDIA_CLASS], min(at, len(begin))) if whole else None
+    if head is None and not whole:
+        return None
+    if at > len(begin):
+        raise CutOff
     return FileMeta(values[_SYNTAX], values[_MEDIA_CLASS], at)

@@ -8,8 +8,8 @@ from functools import partial
 
 import stamina
 
-from services.upload_service.dicom import Header, cut_off, read_header
-from services.upload_service.errors import FileEmpty
+from services.upload_service.dicom import Gate, Header
+from services.upload_service.errors import CutOff, FileEmpty
 from services.upload_service.fingerprint import Fingerprint
 from services.upload_service.form import OVERHEAD
 from services.upload_service.places import STEP, Place
@@ -48,6 +48,9 @@ class Receiving:
         self._settings = settings
         self._place = place
         self._length = length
+        self._gate = Gate(
+            limit=settings.header_limit, inflated_limit=settings.inflated_limit, syntaxes=settings.syntaxes
+        )
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._size = 0
         self._fingerprint: Fingerprint | None = None
@@ -59,10 +62,10 @@ class Receiving:
         # Of what is too long to be held whole anyway, no more is held than the header needs.
         large = self._length is not None and self._length > self._settings.buffered_file + OVERHEAD
         whole = await self._read_until(begin, PARSED_AT_ONCE if large else self._settings.buffered_file)
-        header = await self._gate(begin, whole=whole)
+        header = await self._header(begin, whole=whole)
         while header is None:
             whole = await self._read_until(begin, min(2 * len(begin), self._settings.header_limit))
-            header = await self._gate(begin, whole=whole)
+            header = await self._header(begin, whole=whole)
         content = bytes(begin)
         begin.clear()
         self._count(content)
@@ -94,17 +97,9 @@ class Receiving:
                 return await self._orthanc.store(content)
         raise AssertionError("unreachable: the last attempt raises")
 
-    async def _gate(self, begin: bytearray, *, whole: bool) -> Header | None:
+    async def _header(self, begin: bytearray, *, whole: bool) -> Header | None:
         """A small file is parsed here and now; a larger one may hold many elements, and goes to a thread."""
-        settings = self._settings
-        parse = partial(
-            read_header,
-            bytes(begin),
-            whole=whole,
-            limit=settings.header_limit,
-            inflated_limit=settings.inflated_limit,
-            syntaxes=settings.syntaxes,
-        )
+        parse = partial(self._gate.read, bytes(begin), whole=whole)
         # What few bytes inflate to may be much.
         at_once = len(begin) <= PARSED_AT_ONCE and DEFLATED.encode() not in begin
         return parse() if at_once else await asyncio.to_thread(parse)
@@ -142,7 +137,7 @@ class Receiving:
                     yield await self._taken(held, header)
             last = await self._taken(held, header)
             if header.rest.cut_off:
-                raise cut_off()
+                raise CutOff
         except Exception as error:
             self._failure = error
             raise  # Orthanc sees a body cut off, and stores nothing

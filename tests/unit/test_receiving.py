@@ -12,6 +12,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from services.upload_service.dicom import text_of
 from services.upload_service.errors import (
+    CutOff,
     DicomBroken,
     FileEmpty,
     FileMissing,
@@ -155,9 +156,9 @@ async def test_a_large_file_without_pixels_is_held_whole() -> None:
         (b"\x89PNG" + NOISE, NotDicom),
         (dicom(without=["SOPInstanceUID"]), TagsMissing),
         (dicom(without=["SOPInstanceUID"], pixels=NOISE), TagsMissing),
-        (dicom(pixels=b"p" * 500)[:-1], DicomBroken),
+        (dicom(pixels=b"p" * 500)[:-1], CutOff),
         (dicom(ExplicitVRLittleEndian, **dict.fromkeys(COMMENTS, "c" * 60_000), pixels=NOISE), HeaderTooLarge),
-        (meta() + identity() + element(0x00290010, b"OB", b"x" * 20_000, length=10**8), DicomBroken),
+        (meta() + identity() + element(0x00290010, b"OB", b"x" * 20_000, length=10**8), CutOff),
     ],
 )
 async def test_what_the_gate_refuses_never_reaches_orthanc(content: bytes, kind: type[Problem]) -> None:
@@ -168,7 +169,7 @@ async def test_what_the_gate_refuses_never_reaches_orthanc(content: bytes, kind:
 
 async def test_a_file_cut_off_in_its_pixels_is_cut_off_for_orthanc_too() -> None:
     content, orthanc = dicom(pixels=NOISE), OrthancDouble()
-    await refused(form(file_part(content[:-1])), orthanc, DicomBroken)
+    await refused(form(file_part(content[:-1])), orthanc, CutOff)
     assert len(orthanc.cut_off) == 1
 
 
@@ -236,7 +237,7 @@ async def test_a_large_file_without_pixels_flows() -> None:
     await receive(form(file_part(structures)), orthanc, buffered_file=MIB, header_limit=2 * MIB)
     assert orthanc.stored == [structures]
     assert len(orthanc.chunks) > 3
-    await refused(form(file_part(structures[:-1])), OrthancDouble(), DicomBroken, header_limit=2 * MIB)
+    await refused(form(file_part(structures[:-1])), OrthancDouble(), CutOff, header_limit=2 * MIB)
 
 
 @pytest.mark.parametrize("more", [{"uploads": 1}, {"held": 60_000}, {"storing": 70_000}])
