@@ -54,7 +54,7 @@ async def upload(request: Request, response: Response, caller: Uploader) -> Uplo
     return UploadAnswer.of(uploaded)
 
 
-@router.get("/limits", responses=problems(401, 403))
+@router.get("/limits", responses=problems(401, 403, 503))
 async def limits(request: Request, caller: Uploader) -> UploadLimits:
     """The largest file, the form's fields and the transfer syntaxes that are taken."""
     settings: Settings = request.app.state.settings

@@ -4,11 +4,14 @@ A header is everything before the pixel data. It is read from the file's beginni
 to Orthanc while only its header was ever held; what follows is walked through as it flows.
 """
 
+import logging
 import struct
+import warnings
 from dataclasses import dataclass
 from io import BytesIO
 
 from pydicom import Dataset, config
+from pydicom.charset import python_encoding
 from pydicom.errors import BytesLengthException
 from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
@@ -26,6 +29,10 @@ from shared.acquisition import ACQUISITION_TAGS
 # A value that breaks a rule of PS3.5 is no reason to refuse an image that cannot be taken again.
 config.settings.reading_validation_mode = config.IGNORE
 
+# Its warnings quote values, which may name a patient.
+warnings.filterwarnings("ignore", module=r"pydicom\.")
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+
 PREAMBLE = 128
 INFLATED = 64 * 1024 * 1024
 MANDATORY = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
@@ -33,8 +40,9 @@ OTHERS = ("SpecificCharacterSet", "Modality", "AccessionNumber", *ACQUISITION_TA
 DICOMDIR = "1.2.840.10008.1.3.10"
 _READ = frozenset(int(Tag(name)) for name in (*MANDATORY, *OTHERS))
 _LAST_READ = max(_READ)
+_CHARSET = int(Tag("SpecificCharacterSet"))
 # What pydicom raises on values that are not what their VRs say.
-_UNREADABLE = (ArithmeticError, AttributeError, BytesLengthException, LookupError, TypeError, ValueError, struct.error)
+UNREADABLE = (ArithmeticError, AttributeError, BytesLengthException, LookupError, TypeError, ValueError, struct.error)
 
 
 @dataclass(frozen=True)
@@ -137,10 +145,15 @@ def _header(begin: bytes, meta: FileMeta, data_set: DataSet, *, whole: bool) -> 
 
 def _tags(values: dict[int, bytes]) -> Dataset:
     """The values with the VRs that the dictionary gives them, whatever the file says."""
-    elements = (
-        struct.pack("<HHI", tag >> 16, tag & 0xFFFF, len(value)) + value for tag, value in sorted(values.items())
-    )
+    known = {tag: value for tag, value in sorted(values.items()) if tag != _CHARSET or _is_known(value)}
+    elements = (struct.pack("<HHI", tag >> 16, tag & 0xFFFF, len(value)) + value for tag, value in known.items())
     return read_dataset(BytesIO(b"".join(elements)), is_implicit_VR=True, is_little_endian=True)
+
+
+def _is_known(charset: bytes) -> bool:
+    """Whether PS3.3 C.12.1.1.2 has it; of another one pydicom would tell in its log, in whatever words, or fail."""
+    terms = charset.decode("latin-1").strip(" \0").split("\\")
+    return all(term.strip() in python_encoding for term in terms)
 
 
 def _usable(tags: Dataset, name: str) -> bool:
@@ -152,7 +165,7 @@ def text_of(tags: Dataset, name: str) -> str | None:
     """The value of a tag as text, without padding; None where it is absent, empty or unreadable."""
     try:
         value = tags.get(name)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
     if isinstance(value, MultiValue):
         value = "\\".join(str(one) for one in value)  # as it stands in the file
