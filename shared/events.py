@@ -206,10 +206,8 @@ class AuditRecord(Wire):
     record_id: str = Field(default_factory=lambda: str(uuid7()), min_length=1, max_length=64)
     time: Timestamp = Field(default_factory=lambda: datetime.now(UTC))
     actor: AuditText | None = Field(None, max_length=255, description="the token's `sub`; null where nobody was known")
-    action: AuditText = Annotated[str, Field(pattern=LINE)]
-        min_length=1, max_length=64, description="what was done: `image.view`, `exam.upsert`, ..."
-    )
-    outcome: AuditText = Annotated[str, Field(pattern=LINE)]
+    action: AuditText = Field(min_length=1, max_length=64, description="what was done: `image.view`, `exam.upsert`")
+    outcome: AuditText = Field(min_length=1, max_length=64, description="`done`, `unchanged`, `denied`, `failed`, ...")
     examen_id: AuditText | None = Field(None, max_length=36)
     subject: AuditText | None = Field(None, max_length=255)
     reason: AuditText | None = Field(None, max_length=1000)

@@ -118,7 +118,7 @@ async def _ask(check: Check, seconds: float) -> str:
 
 
 def _openapi_without_422(app: FastAPI) -> None:
-    """FastAPI documents a 422 for every route; what is sent is a 400 problem document."""
+    """FastAPI documents a 422 for every route, and JSON for every model; sent are a 400 and problem documents."""
     document = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -126,11 +126,18 @@ def _openapi_without_422(app: FastAPI) -> None:
         for path in schema["paths"].values():
             for operation in path.values():
                 operation.get("responses", {}).pop("422", None)
+                for response in operation.get("responses", {}).values():
+                    _as_problem(response.get("content", {}))
         for unused in ("HTTPValidationError", "ValidationError"):
             schema.get("components", {}).get("schemas", {}).pop(unused, None)
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # the documented way to extend the schema
+
+
+def _as_problem(content: dict[str, Any]) -> None:
+    if content.get("application/json", {}).get("schema", {}).get("$ref", "").endswith("/ProblemDocument"):
+        content["application/problem+json"] = content.pop("application/json")
 
 
 async def every(seconds: float, work: Work, name: str) -> None:

@@ -12,6 +12,15 @@ from deploy.local.ports import HOST
 from deploy.local.system import MULTIPART_OVERHEAD, System
 from deploy.rabbitmq.render import render_file
 
+# What the gateway allows one client, and whose X-Forwarded-For it believes, as in .env; settings `GATEWAY_...` win.
+GATEWAY = {
+    "REQUESTS_PER_SECOND": "2000",
+    "REQUESTS_BURST": "4000",
+    "PICTURES_PER_SECOND": "10000",
+    "UPLOADS_PER_CLIENT": "256",
+    "TRUSTED_PROXY": "unix:",
+    "HSTS": "",
+}
 TEMPLATES = Path(__file__).parent / "templates"
 DEPLOY = REPO / "deploy"
 VARIABLE = re.compile(r"\$\{([A-Z_]+)(?::-([^}]*))?\}")
@@ -97,5 +106,5 @@ def _gateway(system: System) -> None:
         "REGISTRATION_ADDR": f"{HOST}:{system.ports.registration}",
         "PREVIEW_ADDR": f"{HOST}:{system.ports.preview}",
         "UPLOAD_LIMIT_BODY": str(system.upload_limit + MULTIPART_OVERHEAD),
-    }
+    } | {name: system.settings.get(f"GATEWAY_{name}", default) for name, default in GATEWAY.items()}
     write_private(server, fill((DEPLOY / "gateway/examflow.conf.template").read_text(), addresses))

@@ -3,11 +3,11 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
-from pydicom.uid import AllTransferSyntaxes
 
 from services.upload_service import metrics
-from services.upload_service.errors import FileTooLarge
+from services.upload_service.errors import EncodingRefused, FileTooLarge
 from services.upload_service.form import OVERHEAD, TEXT_LIMITS, UploadForm
+from services.upload_service.pace import paced
 from services.upload_service.schemas import FieldLimit, UploadAnswer, UploadLimits
 from services.upload_service.settings import Settings
 from services.upload_service.upload import Uploads
@@ -32,7 +32,7 @@ FORM = {
     },
 }
 BODY = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": FORM}}}}
-REFUSALS = problems(401, 403, 409, 413, 415, 502, 503, 507)
+REFUSALS = problems(401, 403, 408, 409, 413, 415, 502, 503, 507)
 
 
 @router.post("", status_code=201, openapi_extra=BODY, responses={200: {"model": UploadAnswer}, **REFUSALS})
@@ -42,9 +42,13 @@ async def upload(request: Request, response: Response, caller: Uploader) -> Uplo
     uploads: Uploads = request.app.state.uploads
     settings: Settings = request.app.state.settings
     try:
-        if int(request.headers.get("content-length", 0)) > settings.upload_limit + OVERHEAD:
+        if request.headers.get("content-encoding", "identity").lower() != "identity":
+            raise EncodingRefused
+        length = int(request.headers["content-length"]) if "content-length" in request.headers else None
+        if length is not None and length > settings.upload_limit + OVERHEAD:
             raise FileTooLarge(limit=settings.upload_limit)
-        form = UploadForm(request.headers.get("content-type", ""), request.stream(), settings.upload_limit)
+        body = paced(request.stream(), settings.pace)
+        form = UploadForm(request.headers.get("content-type", ""), body, settings.upload_limit, length)
         uploaded = await uploads.take(form, caller, request.client.host if request.client else None)
     except Problem as problem:
         metrics.FAILED.labels(problem.code).inc()
@@ -53,13 +57,11 @@ async def upload(request: Request, response: Response, caller: Uploader) -> Uplo
     return UploadAnswer.of(uploaded)
 
 
-@router.get("/limits", responses=problems(401, 403))
+@router.get("/limits", responses=problems(401, 403, 503))
 @audited("upload.limits", by_itself=True)
 async def limits(request: Request, caller: Uploader) -> UploadLimits:
     """The largest file, the form's fields and the transfer syntaxes that are taken."""
     settings: Settings = request.app.state.settings
     fields = [FieldLimit(name="file", required=True, maxLength=None)]
     fields += [FieldLimit(name=name, required=False, maxLength=length) for name, length in TEXT_LIMITS.items()]
-    return UploadLimits(
-        maxFileSize=settings.upload_limit, fields=fields, transferSyntaxes=[str(uid) for uid in AllTransferSyntaxes]
-    )
+    return UploadLimits(maxFileSize=settings.upload_limit, fields=fields, transferSyntaxes=sorted(settings.syntaxes))

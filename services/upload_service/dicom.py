@@ -1,152 +1,171 @@
-"""The DICOM gate: reads the header of a file (PS3.10) before Orthanc sees a byte, and refuses what is not sound.
+"""The DICOM gate: reads a file (PS3.10) before Orthanc sees a byte, and refuses what is not sound.
 
 A header is everything before the pixel data. It is read from the file's beginning alone, so a large file can flow on
-to Orthanc while only its header was ever held.
+to Orthanc while only its header was ever held; what follows is walked through as it flows.
 """
 
-import re
+import logging
 import struct
-import zlib
+import warnings
 from dataclasses import dataclass
 from io import BytesIO
 
 from pydicom import Dataset, config
-from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.charset import python_encoding
+from pydicom.errors import BytesLengthException
 from pydicom.filereader import read_dataset
 from pydicom.multival import MultiValue
 from pydicom.tag import Tag
 
-from services.upload_service.elements import find_elements
-from services.upload_service.errors import DicomBroken, HeaderTooLarge, NotDicom, TagsMissing
+from services.upload_service.data_set import DataSet
+from services.upload_service.errors import CutOff, DirectoryRefused, HeaderTooLarge, NotDicom, TagsMissing
+from services.upload_service.file_meta import FileMeta, read_file_meta
+from services.upload_service.preamble import refuse_active
+from services.upload_service.syntaxes import must_be_taken
+from services.upload_service.uids import usable_class, usable_instance
+from services.upload_service.without_pixels import FLOWS_FROM, has_no_pixels
 from shared.acquisition import ACQUISITION_TAGS
 
 # A value that breaks a rule of PS3.5 is no reason to refuse an image that cannot be taken again.
 config.settings.reading_validation_mode = config.IGNORE
 
+# Its warnings quote values, which may name a patient.
+warnings.filterwarnings("ignore", module=r"pydicom\.")
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+
 PREAMBLE = 128
-DEFLATED, BIG_ENDIAN = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
+INFLATED = 64 * 1024 * 1024
 MANDATORY = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 OTHERS = ("SpecificCharacterSet", "Modality", "AccessionNumber", *ACQUISITION_TAGS)
-_READ = {Tag(name) for name in (*MANDATORY, *OTHERS)}
-_SYNTAX = Tag("TransferSyntaxUID")
-_PIXELS = {Tag("FloatPixelData"), Tag("DoubleFloatPixelData"), Tag("PixelData")}
-_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
-# What pydicom raises on bytes that are not what their lengths and VRs say.
-_UNREADABLE = (
-    InvalidDicomError,
-    ArithmeticError,
-    AttributeError,
-    BytesLengthException,
-    LookupError,
-    NotImplementedError,
-    OSError,
-    RecursionError,
-    TypeError,
-    ValueError,
-    struct.error,
-    zlib.error,
-)
+DICOMDIR = "1.2.840.10008.1.3.10"
+_READ = frozenset(int(Tag(name)) for name in (*MANDATORY, *OTHERS))
+_LAST_READ = max(_READ)
+_CHARSET = int(Tag("SpecificCharacterSet"))
+# What pydicom raises on values that are not what their VRs say.
+UNREADABLE = (ArithmeticError, AttributeError, BytesLengthException, LookupError, TypeError, ValueError, struct.error)
 
 
 @dataclass(frozen=True)
 class Header:
     """The tags that the gate reads, the least number of bytes the whole file must have, and where its pixels begin.
 
-    `pixels_at` is the first byte after the last element that was read: the value of the pixel data, or the file's end;
-    in a deflated file, where the deflated data set begins.
+    `pixels_at` is the first byte after the header: the value of the pixel data, or the file's end; in a deflated file,
+    where the deflated data set begins; in a file without pixels that flows, an element that all copies of it share.
+    `rest` takes what follows the bytes that were read, and tells when the file ends too early.
     """
 
     tags: Dataset
     least_size: int
     pixels_at: int
+    rest: DataSet
 
 
-def read_header(begin: bytes, *, whole: bool, limit: int) -> Header | None:
-    """The header of a file whose first bytes are `begin`; None where more bytes are needed to reach its end.
+class Gate:
+    """Of one file. `syntaxes`: the transfer syntaxes that are taken, None for all; `limit`: the longest header."""
 
-    `whole` says that `begin` is the whole file. Raises NotDicom, DicomBroken, HeaderTooLarge or TagsMissing.
-    """
-    if begin[PREAMBLE : PREAMBLE + 4] != b"DICM":
-        raise NotDicom
-    try:
-        walk = _Walk(begin, limit)
-    except _UNREADABLE:
-        walk = None
-    if not whole and (walk is None or not walk.at_pixels):
-        if len(begin) >= limit:
-            raise HeaderTooLarge(limit=limit)
+    def __init__(self, *, limit: int, inflated_limit: int = INFLATED, syntaxes: frozenset[str] | None = None) -> None:
+        self._limit = limit
+        self._inflated_limit = inflated_limit
+        self._syntaxes = syntaxes
+        self._meta: FileMeta | None = None
+        self._data_set: DataSet | None = None
+        self._read = 0
+
+    def read(self, begin: bytes, *, whole: bool) -> Header | None:
+        """The header of a file whose first bytes are `begin`; None where more are needed to reach its end.
+
+        Asked again with more of them, it goes on where it was. `whole` says that they are the whole file. Raises
+        NotDicom, PreambleActive, DicomBroken, SyntaxRefused, DirectoryRefused, InflatesTooFar, HeaderTooLarge and
+        TagsMissing.
+        """
+        if begin[PREAMBLE : PREAMBLE + 4] != b"DICM":
+            raise NotDicom
+        if self._data_set is None:
+            refuse_active(begin[:PREAMBLE])
+            self._meta = read_file_meta(begin, whole=whole)
+        if self._meta is not None:
+            data_set = self._data_set or self._opened(self._meta)
+            data_set.feed(begin[self._read :])
+            self._read = len(begin)
+            if whole or _is_behind(data_set):
+                return _header(begin, self._meta, data_set, whole=whole)
+        if len(begin) >= self._limit:
+            raise HeaderTooLarge(limit=self._limit)
         return None
-    if walk is None:
-        raise DicomBroken(what_en="its header cannot be read", what_fr="son en-tête est illisible")
-    missing = [name for name in MANDATORY if not _usable_uid(walk.tags, name)]
-    if whole and walk.cut_off:
-        raise cut_off()
+
+    def _opened(self, meta: FileMeta) -> DataSet:
+        if meta.media_class == DICOMDIR:
+            raise DirectoryRefused
+        # Where none is named, Orthanc tells by the data.
+        if meta.syntax and self._syntaxes is not None:
+            must_be_taken(meta.syntax, self._syntaxes)
+        self._read = meta.data_set_at
+        self._data_set = DataSet(meta.syntax, _READ, split_within=FLOWS_FROM, inflated_limit=self._inflated_limit)
+        return self._data_set
+
+
+def read_header(
+    begin: bytes,
+    *,
+    whole: bool,
+    limit: int,
+    inflated_limit: int = INFLATED,
+    syntaxes: frozenset[str] | None = None,
+) -> Header | None:
+    """What a gate says that is asked once."""
+    return Gate(limit=limit, inflated_limit=inflated_limit, syntaxes=syntaxes).read(begin, whole=whole)
+
+
+def _is_behind(data_set: DataSet) -> bool:
+    """Whether all of the header was read: the pixels begin, or, where none come, the tags that are read are behind."""
+    walk = data_set.walk
+    if walk is None or walk.pixels_at is not None:
+        return walk is not None
+    sop_class = walk.values.get(int(Tag("SOPClassUID")), b"").decode("latin-1").strip(" \0")
+    return walk.size > FLOWS_FROM and walk.split[0] > _LAST_READ and has_no_pixels(sop_class)
+
+
+def _header(begin: bytes, meta: FileMeta, data_set: DataSet, *, whole: bool) -> Header:
+    walk, at = data_set.walk, meta.data_set_at
+    tags = _tags(walk.values if walk else {})
+    missing = [name for name in MANDATORY if not _usable(tags, name)]
+    if whole and data_set.cut_off:
+        raise CutOff
     if missing:
         raise TagsMissing(missing)
-    return Header(walk.tags, walk.least_size, walk.pixels_at)
+    assert walk is not None, "what has the mandatory tags was walked through"
+    if text_of(tags, "SOPClassUID") == DICOMDIR:
+        raise DirectoryRefused
+    if data_set.deflated:
+        return Header(tags, 0, at, data_set)
+    if walk.pixels_at is not None:
+        return Header(tags, at + walk.least_size if walk.least_size else 0, at + walk.pixels_at, data_set)
+    return Header(tags, 0, at + walk.split[1] if _is_behind(data_set) else len(begin), data_set)
 
 
-def cut_off() -> DicomBroken:
-    """The refusal of a file that ends before its last element does."""
-    return DicomBroken(what_en="it ends too early", what_fr="il s'arrête trop tôt")
+def _tags(values: dict[int, bytes]) -> Dataset:
+    """The values with the VRs that the dictionary gives them, whatever the file says."""
+    known = {tag: value for tag, value in sorted(values.items()) if tag != _CHARSET or _is_known(value)}
+    elements = (struct.pack("<HHI", tag >> 16, tag & 0xFFFF, len(value)) + value for tag, value in known.items())
+    return read_dataset(BytesIO(b"".join(elements)), is_implicit_VR=True, is_little_endian=True)
 
 
-class _Walk:
-    """One pass over the top-level elements up to the pixel data, noting where each says it ends."""
-
-    def __init__(self, begin: bytes, limit: int) -> None:
-        syntax, data_set_at = _file_meta(begin)
-        # pydicom would inflate all of it, whatever it comes to.
-        self._deflated = syntax == DEFLATED
-        data, at = (_inflated(begin[data_set_at:], limit), 0) if self._deflated else (begin, data_set_at)
-        implicit = not b"AA" <= data[at + 4 : at + 6] <= b"ZZ"
-        big_endian = syntax == BIG_ENDIAN
-        found = find_elements(data, at, implicit=implicit, big_endian=big_endian, wanted=_READ, pixels=_PIXELS)
-        self.tags = read_dataset(BytesIO(found.wanted), implicit, not big_endian)
-        self.at_pixels = found.pixels_at is not None
-        self.pixels_at = data_set_at if self._deflated else found.pixels_at or len(begin)
-        self._size, self._ends = len(data), found.ends
-
-    @property
-    def least_size(self) -> int:
-        """Bytes the file must have; 0 where the pixel data is encapsulated or deflated, which Orthanc checks."""
-        return 0 if self._deflated else self._ends or 0
-
-    @property
-    def cut_off(self) -> bool:
-        """Whether the data ends within its last element."""
-        return self._ends is not None and self._size < self._ends and not (self._deflated and self.at_pixels)
+def _is_known(charset: bytes) -> bool:
+    """Whether PS3.3 C.12.1.1.2 has it; of another one pydicom would tell in its log, in whatever words, or fail."""
+    terms = charset.decode("latin-1").strip(" \0").split("\\")
+    return all(term.strip() in python_encoding for term in terms)
 
 
-def _file_meta(begin: bytes) -> tuple[str | None, int]:
-    """The transfer syntax, and where the data set begins: file meta information is group 0002 (PS3.10 7.1)."""
-    file = BytesIO(begin)
-    file.seek(PREAMBLE + 4)
-    meta = read_dataset(
-        file,
-        is_implicit_VR=False,
-        is_little_endian=True,
-        stop_when=lambda tag, _vr, _length: tag.group != 2,
-        specific_tags=[_SYNTAX],
-    )
-    return text_of(meta, "TransferSyntaxUID"), file.tell()
-
-
-def _inflated(deflated: bytes, limit: int) -> bytes:
-    """A deflated data set (PS3.5 A.5), of which at most `limit` bytes are inflated."""
-    return zlib.decompressobj(-zlib.MAX_WBITS).decompress(deflated, limit)
-
-
-def _usable_uid(tags: Dataset, name: str) -> bool:
-    uid = text_of(tags, name)
-    return uid is not None and len(uid) <= 64 and _UID.fullmatch(uid) is not None
+def _usable(tags: Dataset, name: str) -> bool:
+    uid = text_of(tags, name) or ""
+    return usable_class(uid) if name == "SOPClassUID" else usable_instance(uid)
 
 
 def text_of(tags: Dataset, name: str) -> str | None:
     """The value of a tag as text, without padding; None where it is absent, empty or unreadable."""
     try:
         value = tags.get(name)
-    except _UNREADABLE:
+    except UNREADABLE:
         return None
     if isinstance(value, MultiValue):
         value = "\\".join(str(one) for one in value)  # as it stands in the file

@@ -32,8 +32,8 @@ class Draining:
             return message
 
         async def draining(message: Message) -> None:
-            if message["type"] == "http.response.start" and not ended and _is_short(scope):
-                await _drain(noting)
+            if message["type"] == "http.response.start" and not ended and _is_short(scope) and message["status"] != 408:
+                await _drain(noting)  # but not one that was cut for its slowness
             await send(message)
 
         await self._app(scope, noting, draining)

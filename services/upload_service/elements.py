@@ -1,116 +1,132 @@
-"""The elements of a DICOM data set up to its pixel data, found without recursion and without reading their values.
+"""The elements of a DICOM data set, found as its bytes come in: without recursion, holding only the values asked for.
 
-Sequences are passed over, whatever they hold; nesting deeper than real images have is refused, because Orthanc recurses
-for each level and can be killed that way.
+Sequences are walked through. Nesting deeper than real images have is refused: Orthanc recurses for each level and can
+be killed that way.
 """
 
-import struct
 from collections.abc import Collection
-from dataclasses import dataclass, field
+
+from services.upload_service.encoding import IMPLICIT, ITEM, MARKS, SEQUENCE_END, UNDEFINED, Encoding, Head
+from services.upload_service.errors import DicomBroken
+from services.upload_service.sequences import PIXELS, Opened, must_be_looked_into, opened_by
 
 DEEPEST = 32  # sequences inside one another
-UNDEFINED = 0xFFFFFFFF
-LONG_VRS = {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
-ITEM, SEQUENCE_END = (0xFFFE, 0xE000), (0xFFFE, 0xE0DD)
+MOST = 1_000_000  # elements of one data set, with those in sequences and the fragments of pixel data: a second to walk
+LONGEST = 64 * 1024  # bytes of a value that is asked for; a longer one is none
 
 
-@dataclass
-class Elements:
-    """What was found: the wanted elements' bytes, where the pixel data's value begins, where the last element ends."""
+class Walk:
+    """Feed it the data set; positions count from its first byte.
 
-    wanted: bytearray = field(default_factory=bytearray)
-    pixels_at: int | None = None  # None: there is none
-    ends: int | None = 0  # None: only its delimiter tells
+    `values`: of the wanted elements at the top level, the first of each. `pixels_at`: where the value of the pixel data
+    begins. `least_size`: where native pixel data ends; 0 where only a delimiter tells. `split`: tag and beginning of
+    the last top-level element that begins within the first `split_within` bytes.
+    """
 
+    def __init__(self, encoding: Encoding, wanted: Collection[int], split_within: int, most: int = MOST) -> None:
+        self.values: dict[int, bytes] = {}
+        self.pixels_at: int | None = None
+        self.least_size = 0
+        self.split = (0, 0)
+        self.size = 0
+        self._encoding = encoding
+        self._wanted = wanted
+        self._split_within = split_within
+        self._left = most
+        self._at = 0  # where the next head begins
+        self._begun = b""  # a head or a wanted value that has not come in whole
+        self._open: list[Opened] = []
 
-@dataclass(frozen=True)
-class _Encoding:
-    implicit: bool
-    order: str  # "<" or ">"
+    def feed(self, piece: bytes) -> None:
+        """Take the next bytes. Raises DicomBroken for what is nested too deep or has too many elements."""
+        start = self.size - len(self._begun)
+        data = self._begun + piece if self._begun else piece
+        self.size += len(piece)
+        while self._at < self.size and self._step(data, start):
+            pass
+        self._begun = bytes(data[self._at - start :])
 
+    def passes_over(self, count: int) -> bool:
+        """Whether the next bytes, so many, lie all in a value that is not read."""
+        return not self._begun and self._at >= self.size + count
 
-def find_elements(
-    data: bytes, at: int, *, implicit: bool, big_endian: bool, wanted: Collection[int], pixels: Collection[int]
-) -> Elements:
-    """Walk over the top level from `at` on. Raises ValueError or struct.error where the data make no sense."""
-    found, encoding = Elements(), _Encoding(implicit, ">" if big_endian else "<")
-    while at + 8 <= len(data):
-        begin = at
-        tag, vr, length, at = _head(data, at, encoding)
-        number = tag[0] << 16 | tag[1]
-        found.ends = None if length == UNDEFINED else at + length
-        if number in pixels:
-            found.pixels_at = at
-            return found
-        if _holds_items(data, at, vr, length, encoding):
-            at = _behind(data, at, vr, length, encoding)
-            found.ends = at
-            continue
-        if length == UNDEFINED:
-            raise ValueError("a value of undefined length that is no sequence")
-        at += length
-        if number in wanted:
-            found.wanted += data[begin:at]
-    if found.ends == at and at != len(data):
-        found.ends = at + 8  # a few bytes of the next element
-    return found
+    @property
+    def cut_off(self) -> bool:
+        """Whether the data end within an element; of encapsulated pixels and of what follows pixels Orthanc judges."""
+        if self.pixels_at is not None:
+            return self.size < self.least_size
+        self._close()
+        return self._at > self.size or bool(self._begun) or bool(self._open)
 
+    def _step(self, data: bytes, start: int) -> bool:
+        """Walk on by one head, and over the value where nothing in it matters; False where more bytes are needed."""
+        if self._open:
+            self._close()
+        within = self._open[-1] if self._open else None
+        encoding = within.encoding if within else self._encoding
+        head = encoding.head(data, self._at - start)
+        if head is None:
+            return False
+        moved = self._mark(head, within, start) if head[0] in MARKS else self._element(head, encoding, data, start)
+        self._left -= moved
+        if self._left < 0:
+            raise DicomBroken(what_en="it has too many elements", what_fr="il a trop d'éléments")
+        return moved
 
-def _head(data: bytes, at: int, encoding: _Encoding) -> tuple[tuple[int, int], bytes | None, int, int]:
-    """Tag, VR (None where it is implicit), length, and where the value begins."""
-    group, element, length = struct.unpack_from(f"{encoding.order}HHI", data, at)
-    vr = data[at + 4 : at + 6]
-    # Some writers fall back to implicit VR within an explicit data set.
-    if encoding.implicit or group == 0xFFFE or not b"AA" <= vr <= b"ZZ":
-        return (group, element), None, length, at + 8
-    if vr in LONG_VRS:
-        return (group, element), vr, struct.unpack_from(f"{encoding.order}I", data, at + 8)[0], at + 12
-    return (group, element), vr, struct.unpack_from(f"{encoding.order}H", data, at + 6)[0], at + 8
-
-
-def _holds_items(data: bytes, at: int, vr: bytes | None, length: int, encoding: _Encoding) -> bool:
-    """Whether a value is a sequence: by its VR, or, where that says nothing, by its first tag."""
-    if length == UNDEFINED or vr == b"SQ":
+    def _mark(self, head: Head, within: Opened | None, start: int) -> bool:
+        """Over the beginning of an item or fragment, or the end of an item or sequence."""
+        tag, _, length, value = head
+        if tag == ITEM and within and within.fragments and length != UNDEFINED:
+            value += length
+        elif tag == SEQUENCE_END and within and within.end is None:
+            self._open.pop()
+        self._go_to(start + value)
         return True
-    return vr in (None, b"UN") and data[at : at + 4] == struct.pack(f"{encoding.order}HH", *ITEM)
 
+    def _element(self, head: Head, encoding: Encoding, data: bytes, start: int) -> bool:
+        tag, _, length, value = head
+        begins_with = 0
+        if must_be_looked_into(head):
+            if value + 4 > len(data):
+                return False
+            begins_with = (IMPLICIT if head[1] else encoding).tag(data, value)
+        opened = opened_by(head, encoding, begins_with, start + value + length)
+        if not self._open:
+            if tag in self._wanted and not opened and length <= LONGEST:
+                if value + length > len(data):
+                    return False
+                self.values.setdefault(tag, bytes(data[value : value + length]))  # as DCMTK: of two, the first counts
+            self._top_level(tag, length, start + value)
+        if opened:
+            self._go_into(opened)
+        self._go_to(start + value + (0 if opened else length))
+        return True
 
-def _behind(data: bytes, at: int, vr: bytes | None, length: int, encoding: _Encoding) -> int:
-    """Where a sequence ends whose value begins at `at`."""
-    open_ = [_Open.of(at, vr, length, encoding)]
-    while open_:
-        within = open_[-1]
-        if within.end is not None and at >= within.end:
-            open_.pop()
-            at = max(at, within.end)
-            continue
-        if at + 8 > len(data):
-            return max(at, len(data)) + 8  # at least the delimiter is missing
-        tag, vr, length, at = _head(data, at, within.encoding)
-        if tag == SEQUENCE_END:
-            if within.end is None:
-                open_.pop()
-        elif tag[0] == 0xFFFE:
-            at += length if within.fragments and length != UNDEFINED else 0
-        elif _holds_items(data, at, vr, length, within.encoding):
-            open_.append(_Open.of(at, vr, length, within.encoding))
-            if len(open_) > DEEPEST:
-                raise ValueError("sequences nested too deep")
-        else:
-            at += length
-    return at
+    def _top_level(self, tag: int, length: int, value: int) -> None:
+        if self._at <= self._split_within:
+            self.split = (tag, self._at)
+        if tag in PIXELS and self.pixels_at is None:
+            self.pixels_at = value
+            self.least_size = 0 if length == UNDEFINED else value + length
 
+    def _go_into(self, opened: Opened) -> None:
+        if len(self._open) >= DEEPEST:
+            raise DicomBroken(
+                what_en=f"its sequences are nested more than {DEEPEST} deep",
+                what_fr=f"ses séquences sont imbriquées sur plus de {DEEPEST} niveaux",
+            )
+        self._open.append(opened.within(self._open[-1] if self._open else None))
 
-@dataclass(frozen=True)
-class _Open:
-    """A sequence being passed over: where it ends, if it says so, and what its items are made of."""
+    def _go_to(self, at: int) -> None:
+        """Walk on from there, or from the fence where that is nearer."""
+        within = self._open[-1] if self._open else None
+        if within and within.fence is not None and at > within.fence:
+            if within.strict:
+                raise DicomBroken(what_en="an element outgrows its sequence", what_fr="un élément dépasse sa séquence")
+            at = within.fence
+        self._at = at
 
-    end: int | None
-    encoding: _Encoding
-    fragments: bool
-
-    @classmethod
-    def of(cls, at: int, vr: bytes | None, length: int, encoding: _Encoding) -> "_Open":
-        # PS3.5 6.2.2: a sequence sent as UN is in implicit VR little endian.
-        inside = _Encoding(implicit=True, order="<") if vr == b"UN" else encoding
-        return cls(None if length == UNDEFINED else at + length, inside, vr not in (None, b"SQ", b"UN"))
+    def _close(self) -> None:
+        """Leave the sequences that are over."""
+        while self._open and self._open[-1].ends_by(self._at):
+            self._open.pop()

@@ -2,16 +2,24 @@
 
 Problem
 |- NotMultipart          415  the body is not multipart/form-data
+|- EncodingRefused       415  a compressed body
 |- FormBroken            400  the multipart body has no boundary, is cut off, or cannot be read
 |- FieldUnexpected       400  a part that this request does not have, or has twice
 |- FileMissing           400  there is no part named `file`
 |- FileEmpty             400
 |- FileTooLarge          413
 |- NotDicom              400  no DICM at byte 128
-|- DicomBroken           400  the file cannot be read as DICOM, or ends too early
+|- PreambleActive        400  what stands before DICM makes a program, an archive or a page of the file
+|- SyntaxRefused         415  a transfer syntax that is not taken
+|- DirectoryRefused      400  a DICOMDIR, which is no image
+|- DicomBroken           400  the file cannot be read as DICOM
+|  `- CutOff             400  ... before its last element does
 |- HeaderTooLarge        400  more bytes before the pixel data than are taken
+|- InflatesTooFar        413  a deflated data set that comes to more than is taken
 |- TagsMissing           400  mandatory tags, each named
 |- AlreadyOther          409  another image has this SOP Instance UID
+|- SentTooSlowly         408  the body did not come in time
+|- UploadsFull           503  as many uploads are in flight as are taken, or as many bytes
 `- StoredUnlinked        503  stored, but the event could not be confirmed
 """
 
@@ -24,6 +32,12 @@ class NotMultipart(Problem):
     status, code, title = 415, "not-multipart", "Unsupported media type"
     en = "The body must be multipart/form-data with the DICOM file in the part 'file'."
     fr = "Le corps doit être en multipart/form-data, avec le fichier DICOM dans la partie « file »."
+
+
+class EncodingRefused(Problem):
+    status, code, title = 415, "content-encoding-refused", "Compressed body"
+    en = "The body must not be compressed: send it without a Content-Encoding."
+    fr = "Le corps ne doit pas être compressé : envoyez-le sans Content-Encoding."
 
 
 class FormBroken(Problem):
@@ -73,6 +87,35 @@ class DicomBroken(Problem):
     fr = "Le fichier DICOM est abîmé : {what_fr} ; exportez-le de nouveau depuis sa source."
 
 
+class PreambleActive(Problem):
+    status, code, title = 400, "preamble-active", "Preamble of another format"
+    en = "The file begins like another format ({what}) before its 'DICM'; send the file as the modality exported it."
+    fr = "Le fichier commence comme un autre format ({what}) avant son « DICM » ; envoyez l'original de la modalité."
+
+
+class SyntaxRefused(Problem):
+    status, code, title = 415, "transfer-syntax-refused", "Transfer syntax not taken"
+    en = "The transfer syntax {uid} is not taken here; GET /dicom/upload/limits lists those that are, convert the file."
+    fr = "La syntaxe de transfert {uid} n'est pas acceptée ; voyez GET /dicom/upload/limits et convertissez le fichier."
+
+
+class DirectoryRefused(Problem):
+    status, code, title = 400, "dicomdir-refused", "A DICOMDIR is no image"
+    en = "The file is a DICOMDIR, the table of contents of a disc; send the image files that it lists."
+    fr = "Le fichier est un DICOMDIR, la table des matières d'un disque ; envoyez les fichiers d'images qu'il liste."
+
+
+class InflatesTooFar(Problem):
+    status, code, title = 413, "inflates-too-far", "Deflated data set too large"
+    en = "The deflated data set comes to more than the {limit} bytes taken here; send the file without deflating it."
+    fr = "Le jeu de données compressé dépasse les {limit} octets acceptés ; envoyez le fichier sans compression."
+
+
+class CutOff(DicomBroken):
+    def __init__(self) -> None:
+        super().__init__(what_en="it ends too early", what_fr="il s'arrête trop tôt")
+
+
 class HeaderTooLarge(Problem):
     status, code, title = 400, "header-too-large", "DICOM header too large"
     en = "The DICOM header is larger than the {limit} bytes taken here; remove large elements before the pixels."
@@ -100,3 +143,16 @@ class StoredUnlinked(Problem):
     retry_after = 5
     en = "The image is stored, but its event could not be sent; send it again to link it to its exam."
     fr = "L'image est stockée, mais son événement n'a pu être envoyé ; renvoyez-la pour la lier à son examen."
+
+
+class SentTooSlowly(Problem):
+    status, code, title = 408, "sent-too-slowly", "Upload too slow"
+    en = "The upload did not arrive in time ({what_en}); nothing was stored, send it again over a better connection."
+    fr = "Le fichier n'est pas arrivé à temps ({what_fr}) ; rien n'a été stocké, renvoyez-le par un meilleur réseau."
+
+
+class UploadsFull(Problem):
+    status, code, title = 503, "uploads-full", "Too many uploads at once"
+    retry_after = 5
+    en = "As many uploads are under way as are taken at once; nothing was stored, send it again in a few seconds."
+    fr = "Trop d'envois sont en cours à la fois ; rien n'a été stocké, renvoyez le fichier dans quelques secondes."

@@ -10,7 +10,8 @@ from pydicom import Dataset, dcmread
 from pydicom.datadict import keyword_for_tag
 from pydicom.tag import BaseTag, Tag
 
-from services.upload_service.dicom import Header
+from services.upload_service.dicom import UNREADABLE, Header
+from services.upload_service.file_meta import read_file_meta
 
 _HELD = 64 * 1024  # trailing padding longer than this makes another image of it: refused, never lost
 _PADDING_TAG = Tag(0xFFFC, 0xFFFC)
@@ -37,8 +38,11 @@ class Fingerprint:
 
     def differing(self, other: "Fingerprint") -> list[str]:
         """The keywords (or tags) whose values differ, at the top level; none for the same image."""
-        ours, theirs = self.elements(), other.elements()
-        found = [_named(tag) for tag in sorted(ours.keys() | theirs.keys()) if _differs(ours, theirs, tag)]
+        try:
+            ours, theirs = self.elements(), other.elements()
+            found = [_named(tag) for tag in sorted(ours.keys() | theirs.keys()) if _differs(ours, theirs, tag)]
+        except UNREADABLE:  # a value that is not what its VR says
+            found = [] if self.data_set() == other.data_set() else ["?"]
         return found if self.digest() == other.digest() else [*found, "PixelData"]
 
     def _take(self, count: int) -> None:
@@ -59,6 +63,11 @@ class Fingerprint:
         else:
             end = self._tail.rfind(_SEQUENCE_END) + len(_SEQUENCE_END)
         return end if end >= 0 and self._tail[end : end + 4] == _PADDING else len(self._tail)
+
+    def data_set(self) -> bytes:
+        """The header behind the file meta information, as it stands."""
+        meta = read_file_meta(self._header, whole=True)
+        return self._header[meta.data_set_at :] if meta else self._header
 
     def elements(self) -> Dataset:
         """The data set's elements before the pixel data."""

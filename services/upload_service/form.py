@@ -18,6 +18,7 @@ TEXT_LIMITS = {"examenID": 36, "description": LONGEST_PROSE}  # characters
 _RULES = {"examenID": re.compile(f"[^/{NOT_IN_NAME}]*"), "description": re.compile(PROSE)}
 OTHER_TEXT = 10_000  # characters of a text field that is not known here, and ignored
 OVERHEAD = 1024 * 1024  # boundaries, part headers and text fields, in bytes
+PARTS = 50  # of a form; three have a meaning here
 
 
 def boundary_of(content_type: str) -> bytes:
@@ -32,10 +33,11 @@ def boundary_of(content_type: str) -> bytes:
 
 
 class UploadForm:
-    """One upload's form. Read `file()` to its end; `fields` is whole then."""
+    """One upload's form. Read `file()` to its end; `fields` is whole then. `length`: of the body, where it is told."""
 
-    def __init__(self, content_type: str, body: AsyncIterable[bytes], limit: int) -> None:
+    def __init__(self, content_type: str, body: AsyncIterable[bytes], limit: int, length: int | None = None) -> None:
         self.fields: dict[str, str] = {}
+        self.length = length
         self._body = body
         self._limit = limit
         self._seen: set[str] = set()
@@ -45,6 +47,7 @@ class UploadForm:
         self._text = bytearray()
         self._pieces: list[bytes] = []
         self._size = 0
+        self._parts = 0
         self._ended = False
         self._parser = MultipartParser(
             boundary_of(content_type),
@@ -73,6 +76,8 @@ class UploadForm:
                 raise FormBroken(what_en="its parts are malformed", what_fr="ses parties sont mal formées") from None
             for piece in self._take():
                 yield piece
+            if total - self._size > OVERHEAD:
+                raise FormBroken(what_en="too much of it is not the file", what_fr="trop n'y est pas le fichier")
         if not self._ended:
             raise FormBroken(what_en="it ends too early", what_fr="il s'arrête trop tôt")
         if "file" not in self._seen:
@@ -84,6 +89,9 @@ class UploadForm:
 
     def _part_begins(self) -> None:
         self._headers, self._text = {}, bytearray()
+        self._parts += 1
+        if self._parts > PARTS:
+            raise FormBroken(what_en=f"it has more than {PARTS} parts", what_fr=f"il a plus de {PARTS} parties")
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
         self._header[0] += data[start:end]

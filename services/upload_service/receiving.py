@@ -8,10 +8,13 @@ from functools import partial
 
 import stamina
 
-from services.upload_service.dicom import DEFLATED, Header, cut_off, read_header
-from services.upload_service.errors import FileEmpty
+from services.upload_service.dicom import Gate, Header
+from services.upload_service.errors import CutOff, FileEmpty
 from services.upload_service.fingerprint import Fingerprint
+from services.upload_service.form import OVERHEAD
+from services.upload_service.places import STEP, Place
 from services.upload_service.settings import Settings
+from services.upload_service.syntaxes import DEFLATED
 from shared.errors import OrthancAway, OrthancSlow, StoreFailed
 from shared.orthanc import Orthanc, Stored
 
@@ -32,32 +35,49 @@ class Received:
 
 
 class Receiving:
-    """Takes one file. Nothing is stored unless the whole form was read and the gate has passed."""
+    """Takes one file. Nothing is stored unless the whole form was read and the gate has passed.
 
-    def __init__(self, pieces: AsyncIterator[bytes], orthanc: Orthanc, settings: Settings) -> None:
+    `length` is that of the whole form, where the client told it.
+    """
+
+    def __init__(
+        self, pieces: AsyncIterator[bytes], orthanc: Orthanc, settings: Settings, place: Place, length: int | None
+    ) -> None:
         self._pieces = pieces
         self._orthanc = orthanc
         self._settings = settings
+        self._place = place
+        self._length = length
+        self._gate = Gate(
+            limit=settings.header_limit, inflated_limit=settings.inflated_limit, syntaxes=settings.syntaxes
+        )
         self._md5 = hashlib.md5(usedforsecurity=False)
         self._size = 0
         self._fingerprint: Fingerprint | None = None
         self._failure: Exception | None = None
 
     async def store(self) -> Received:
-        """Read the file to its end and store it; raises the refusals of form, gate and Orthanc."""
+        """Read the file to its end and store it; raises the refusals of form, gate, places and Orthanc."""
         begin = bytearray()
-        whole = await self._read_until(begin, self._settings.buffered_file)
-        header = await self._gate(begin, whole=whole)
+        # Of what is too long to be held whole anyway, no more is held than the header needs.
+        large = self._length is not None and self._length > self._settings.buffered_file + OVERHEAD
+        whole = await self._read_until(begin, PARSED_AT_ONCE if large else self._settings.buffered_file)
+        header = await self._header(begin, whole=whole)
         while header is None:
             whole = await self._read_until(begin, min(2 * len(begin), self._settings.header_limit))
-            header = await self._gate(begin, whole=whole)
+            header = await self._header(begin, whole=whole)
         content = bytes(begin)
+        begin.clear()
         self._count(content)
+        inflates_to = self._settings.inflated_limit if header.rest.deflated else 0
         if whole:
+            self._place.stores(len(content) + inflates_to)
             stored = await self._again(content)
             return self._received(stored, header, partial(Fingerprint, content, header))
+        self._place.stores((self._length or len(content)) + inflates_to)
         self._fingerprint = flowing = Fingerprint(content, header)
-        stored = await self._flow(content, header)
+        async with self._place.flowing():
+            stored = await self._flow(content, header)
         return self._received(stored, header, lambda: flowing)
 
     def _received(self, stored: Stored, header: Header, fingerprint: Callable[[], Fingerprint]) -> Received:
@@ -77,9 +97,9 @@ class Receiving:
                 return await self._orthanc.store(content)
         raise AssertionError("unreachable: the last attempt raises")
 
-    async def _gate(self, begin: bytearray, *, whole: bool) -> Header | None:
+    async def _header(self, begin: bytearray, *, whole: bool) -> Header | None:
         """A small file is parsed here and now; a larger one may hold many elements, and goes to a thread."""
-        parse = partial(read_header, bytes(begin), whole=whole, limit=self._settings.header_limit)
+        parse = partial(self._gate.read, bytes(begin), whole=whole)
         # What few bytes inflate to may be much.
         at_once = len(begin) <= PARSED_AT_ONCE and DEFLATED.encode() not in begin
         return parse() if at_once else await asyncio.to_thread(parse)
@@ -93,10 +113,11 @@ class Receiving:
                     raise FileEmpty
                 return True
             begin += piece
+            self._place.holds(len(begin))
         return False
 
     async def _flow(self, begin: bytes, header: Header) -> Stored:
-        """Stream the file on; what stops it short (client, limit, form) is raised in place of Orthanc's answer."""
+        """Stream the file on; what stops it short (client, limit, form, gate) is raised instead of Orthanc's answer."""
         try:
             return await self._orthanc.store(self._rest(begin, header))
         except Exception as error:
@@ -113,19 +134,30 @@ class Receiving:
             async for piece in self._pieces:
                 held += piece
                 if len(held) >= PIECE:
-                    self._count(held)
-                    yield bytes(held)
-                    held.clear()
-            if self._size + len(held) < header.least_size:
-                raise cut_off()
+                    yield await self._taken(held, header)
+            last = await self._taken(held, header)
+            if header.rest.cut_off:
+                raise CutOff
         except Exception as error:
             self._failure = error
             raise  # Orthanc sees a body cut off, and stores nothing
-        self._count(held)
-        if held:
-            yield bytes(held)
+        if last:
+            yield last
 
-    def _count(self, piece: bytes | bytearray) -> None:
+    async def _taken(self, held: bytearray, header: Header) -> bytes:
+        """Count what was held and walk through it, in a thread where that may take long."""
+        piece = bytes(held)
+        held.clear()
+        if header.rest.passes_over(len(piece)):
+            header.rest.feed(piece)
+        else:
+            await asyncio.to_thread(header.rest.feed, piece)
+        self._count(piece)
+        if self._length is None:
+            self._place.stores(self._size, step=STEP)
+        return piece
+
+    def _count(self, piece: bytes) -> None:
         self._md5.update(piece)
         self._size += len(piece)
         if self._fingerprint is not None:

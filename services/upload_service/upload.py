@@ -10,6 +10,7 @@ from services.upload_service import metrics
 from services.upload_service.announcing import Announced, Announcing
 from services.upload_service.comparing import must_be_the_same
 from services.upload_service.form import UploadForm
+from services.upload_service.places import Places
 from services.upload_service.receiving import Receiving
 from services.upload_service.settings import Settings
 from services.upload_service.stored_event import stored_event
@@ -44,14 +45,17 @@ class Uploads:
         self._orthanc = orthanc
         self._announcing = Announcing(publisher, orthanc)
         self._settings = settings
+        self._places = Places(settings.places)
 
     async def take(self, form: UploadForm, caller: Caller, remote_ip: str | None) -> Uploaded:
         """Store the form's file and announce it; raises a Problem where that was refused or failed."""
         began = time.perf_counter()
-        received = await Receiving(_checked(form, caller), self._orthanc, self._settings).store()
-        await must_be_the_same(received, self._orthanc, self._settings.header_limit)
-        data = stored_event(received, form.fields, caller, remote_ip, self._settings.facility_zone)
-        announced = await self._announcing.announce(data)
+        with self._places.taken() as place:
+            pieces = _checked(form, caller)
+            received = await Receiving(pieces, self._orthanc, self._settings, place, form.length).store()
+            await must_be_the_same(received, self._orthanc, self._settings.header_limit)
+            data = stored_event(received, form.fields, caller, remote_ip, self._settings.facility_zone)
+            announced = await self._announcing.announce(data)
         metrics.stored(received.size, time.perf_counter() - began)
         log.info(
             "upload.stored",

@@ -42,7 +42,7 @@ REFUSED = {
     "SC_rgb_jls_lossy_line.dcm": ("tags-missing", "StudyInstanceUID, SeriesInstanceUID"),
     "SC_rgb_jls_lossy_sample.dcm": ("tags-missing", "StudyInstanceUID, SeriesInstanceUID"),
     "UN_sequence.dcm": ("tags-missing", "SOPInstanceUID"),
-    "dicomdirtests/DICOMDIR-empty.dcm": ("tags-missing", "SOPInstanceUID"),
+    "dicomdirtests/DICOMDIR-empty.dcm": ("dicomdir-refused", "DICOMDIR"),
     "empty_charset_LEI.dcm": ("tags-missing", "SOPInstanceUID"),
     "meta_missing_tsyntax.dcm": ("tags-missing", "SOPInstanceUID"),
     "nested_priv_SQ.dcm": ("tags-missing", "SOPInstanceUID"),
@@ -50,7 +50,7 @@ REFUSED = {
     "priv_SQ.dcm": ("tags-missing", "SOPInstanceUID"),
     "MR_truncated.dcm": ("dicom-broken", "ends too early"),
     "rtplan_truncated.dcm": ("dicom-broken", "ends too early"),
-    "SC_rgb_jpeg.dcm": ("store-refused", "Orthanc"),
+    "SC_rgb_jpeg.dcm": ("dicom-broken", "not written in its transfer syntax"),
 }
 STORED = [name for name in dicom_files.names() if name not in REFUSED]
 

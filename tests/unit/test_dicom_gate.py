@@ -159,5 +159,15 @@ def test_a_header_over_the_limit_is_refused_with_the_limit() -> None:
 
 
 def test_a_broken_header_is_refused_in_words() -> None:
-    with pytest.raises(DicomBroken, match="its header cannot be read"):
+    with pytest.raises(DicomBroken, match="cannot be inflated"):
         header_of(meta(DEFLATED) + b"\xff" * 50)
+
+
+@pytest.mark.parametrize("charset", ["DOE^JANE", "ISO_IR 1\0", "utf-8", "ISO_IR 100\\DOE^JANE"])
+def test_a_character_set_that_nobody_knows_is_none_and_not_told_in_the_log(
+    charset: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = meta() + element(0x00080005, b"CS", charset.encode()) + element(0x00080050, b"SH", b"ACC-7") + identity()
+    header = header_of(content)
+    assert text_of(header.tags, "AccessionNumber") == "ACC-7"
+    assert caplog.text == ""

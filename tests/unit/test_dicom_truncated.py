@@ -6,7 +6,7 @@ import pytest
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from services.upload_service.dicom import read_header
-from services.upload_service.errors import DicomBroken, NotDicom, TagsMissing
+from services.upload_service.errors import CutOff, DicomBroken, NotDicom, TagsMissing
 from shared.errors import Problem
 from tests import dicom_files
 from tests.unit.dicom_bytes import ITEM, ITEM_END, SEQUENCE_END, UNDEFINED, dicom, element, identity, meta
@@ -78,7 +78,7 @@ def test_wherever_the_mandatory_part_is_cut_off_the_gate_refuses() -> None:
     content = meta() + identity()
     ends = {size: type(refusal(content[:size])) for size in range(len(content))}
     assert {size for size, kind in ends.items() if kind is NotDicom} == set(range(132))
-    assert {kind for size, kind in ends.items() if size >= 132} == {DicomBroken, TagsMissing}
+    assert {kind for size, kind in ends.items() if size >= 132} == {CutOff, TagsMissing}
     assert refusal(content) is None
 
 

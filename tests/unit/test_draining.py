@@ -36,11 +36,11 @@ class Server:
         self.sent.append(message["type"])
 
 
-def refusing_after(messages: int) -> Draining:
+def refusing_after(messages: int, status: int = 400) -> Draining:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         for _ in range(messages):
             await receive()
-        await send({"type": "http.response.start", "status": 400, "headers": []})
+        await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
     return Draining(app)
@@ -62,6 +62,10 @@ async def test_a_short_body_is_read_first(messages: int, length: bytes | None) -
 @pytest.mark.parametrize("length", [str(DRAINED_BYTES + 1).encode(), b"2147483648", b"many", b"-1"])
 async def test_a_long_body_is_not(length: bytes) -> None:
     assert await ask(refusing_after(1), Server([b"x" * 1000] * 3), length) == 1000
+
+
+async def test_who_was_cut_for_slowness_is_not_waited_for() -> None:
+    assert await ask(refusing_after(1, 408), Server([b"x" * 1000] * 3), b"3000") == 1000
 
 
 async def test_a_body_that_says_nothing_of_its_length_is_read_only_so_far() -> None:

@@ -6,9 +6,10 @@ from io import BytesIO
 import pytest
 from pydicom import Dataset, dcmread
 
-from services.upload_service.dicom import read_header
+from services.upload_service.dicom import Header, read_header
 from services.upload_service.fingerprint import Fingerprint
 from tests import dicom_files
+from tests.unit.dicom_bytes import element, identity, meta
 
 NATIVE, ENCAPSULATED, REPORT = "CT_small.dcm", "MR_small_RLE.dcm", "reportsi.dcm"
 LARGE, LARGE_JPEG = "examples_overlay.dcm", "examples_ybr_color.dcm"  # more than is held back for the padding
@@ -80,3 +81,15 @@ def test_one_changed_pixel_is_another_image(name: str, at: int) -> None:
 def test_a_value_in_a_report_is_named() -> None:
     other = rewritten(REPORT, lambda data: setattr(data, "VerificationFlag", "UNSURE"))
     assert of(dicom_files.content(REPORT)).differing(of(other)) == ["VerificationFlag"]
+
+
+def test_a_character_set_that_cannot_be_read_is_compared_as_it_stands() -> None:
+    one = meta() + element(0x00080005, b"CS", b"ISO_IR 1\0\0x") + identity() + element(0x7FE00010, b"OB", b"pp")
+    other = one.replace(b"1.2.3.4.5.6.3", b"1.2.3.4.5.6.4")
+    prints = [Fingerprint(content, header) for content in (one, one, other) if (header := _header(content))]
+    assert prints[0].differing(prints[1]) == []
+    assert prints[0].differing(prints[2]) == ["?"]
+
+
+def _header(content: bytes) -> Header | None:
+    return read_header(content, whole=True, limit=100_000)

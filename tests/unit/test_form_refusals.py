@@ -91,6 +91,18 @@ async def test_a_body_cut_off_anywhere(chunk: int) -> None:
         assert "trop tôt" in problem.sentence("fr"), size
 
 
+async def test_too_many_parts() -> None:
+    notes = [part("note", b"x")] * 50
+    assert "more than 50 parts" in str(await refusal(form(*notes, FILE)))
+    async for _ in UploadForm(CONTENT_TYPE, arriving(form(*notes[1:], FILE)), LIMIT).file():
+        pass
+
+
+async def test_too_much_that_is_not_the_file() -> None:
+    long = form(FILE)[:-2] + b"\r\nan epilogue" * 200_000
+    assert "too much of it is not the file" in str(await refusal(long, limit=10**9))
+
+
 async def test_too_large_is_told_before_the_rest_arrives() -> None:
     taken = 0
 

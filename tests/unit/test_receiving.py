@@ -12,6 +12,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from services.upload_service.dicom import text_of
 from services.upload_service.errors import (
+    CutOff,
     DicomBroken,
     FileEmpty,
     FileMissing,
@@ -19,9 +20,13 @@ from services.upload_service.errors import (
     FormBroken,
     HeaderTooLarge,
     NotDicom,
+    SentTooSlowly,
     TagsMissing,
+    UploadsFull,
 )
 from services.upload_service.form import UploadForm
+from services.upload_service.pace import PaceSettings, paced
+from services.upload_service.places import Places
 from services.upload_service.receiving import PIECE, Received, Receiving
 from services.upload_service.settings import Settings
 from services.upload_service.upload import _checked
@@ -36,6 +41,7 @@ from tests.unit.dicom_bytes import (
     element,
     identity,
     meta,
+    nested,
 )
 from tests.unit.multipart import CONTENT_TYPE, arriving, file_part, form, part
 from tests.unit.orthanc_double import OrthancDouble
@@ -43,6 +49,7 @@ from tests.unit.settings import SHARED
 
 BUFFERED = 10_000
 LARGE = 4 * PIECE
+MIB = 1024 * 1024
 NOISE = bytes(number * number % 251 for number in range(LARGE))
 COMMENTS = ("PatientComments", "ImageComments", "AdditionalPatientHistory")
 ALICE = Caller("alice", frozenset({"dicom:upload"}))
@@ -50,11 +57,19 @@ WRITER = Caller("wanda", frozenset({"dicom:upload", "images:write"}))
 
 
 async def receive(
-    body: bytes, orthanc: OrthancDouble, *, chunk: int = 65536, caller: Caller = WRITER, limit: int = 10**9, **more: Any
+    body: bytes,
+    orthanc: OrthancDouble,
+    *,
+    chunk: int = 65536,
+    caller: Caller = WRITER,
+    limit: int = 10**9,
+    length: int | None = None,
+    **more: Any,
 ) -> Received:
     settings = Settings(**{**SHARED, "buffered_file": BUFFERED, "header_limit": 100_000, **more})
     upload = UploadForm(CONTENT_TYPE, arriving(body, chunk), limit)
-    return await Receiving(_checked(upload, caller), orthanc, settings).store()
+    with Places(settings.places).taken() as place:
+        return await Receiving(_checked(upload, caller), orthanc, settings, place, length).store()
 
 
 async def refused(body: bytes, orthanc: OrthancDouble, kind: type[Problem], **more: Any) -> None:
@@ -113,8 +128,8 @@ async def test_only_the_beginning_was_read_when_orthanc_is_asked() -> None:
             yield content[start : start + 1000]
 
     settings = Settings(**{**SHARED, "buffered_file": BUFFERED})
-    with pytest.raises(OrthancAway):
-        await Receiving(body(), orthanc, settings).store()
+    with Places(settings.places).taken() as place, pytest.raises(OrthancAway):
+        await Receiving(body(), orthanc, settings, place, None).store()
     assert read == BUFFERED
 
 
@@ -141,9 +156,9 @@ async def test_a_large_file_without_pixels_is_held_whole() -> None:
         (b"\x89PNG" + NOISE, NotDicom),
         (dicom(without=["SOPInstanceUID"]), TagsMissing),
         (dicom(without=["SOPInstanceUID"], pixels=NOISE), TagsMissing),
-        (dicom(pixels=b"p" * 500)[:-1], DicomBroken),
+        (dicom(pixels=b"p" * 500)[:-1], CutOff),
         (dicom(ExplicitVRLittleEndian, **dict.fromkeys(COMMENTS, "c" * 60_000), pixels=NOISE), HeaderTooLarge),
-        (meta() + identity() + element(0x00290010, b"OB", b"x" * 20_000, length=10**8), DicomBroken),
+        (meta() + identity() + element(0x00290010, b"OB", b"x" * 20_000, length=10**8), CutOff),
     ],
 )
 async def test_what_the_gate_refuses_never_reaches_orthanc(content: bytes, kind: type[Problem]) -> None:
@@ -154,7 +169,7 @@ async def test_what_the_gate_refuses_never_reaches_orthanc(content: bytes, kind:
 
 async def test_a_file_cut_off_in_its_pixels_is_cut_off_for_orthanc_too() -> None:
     content, orthanc = dicom(pixels=NOISE), OrthancDouble()
-    await refused(form(file_part(content[:-1])), orthanc, DicomBroken)
+    await refused(form(file_part(content[:-1])), orthanc, CutOff)
     assert len(orthanc.cut_off) == 1
 
 
@@ -198,6 +213,80 @@ async def test_a_small_file_that_is_hard_to_read_does_not_hold_up_others() -> No
     await asyncio.sleep(0.02)
     ticking.cancel()
     assert max(waits) < 0.5
+
+
+async def test_a_large_file_that_says_so_is_held_no_further_than_its_header() -> None:
+    content, orthanc = dicom(pixels=b"p" * 3 * MIB), OrthancDouble()
+    body = form(file_part(content))
+    await receive(body, orthanc, length=len(body), buffered_file=MIB, header_limit=8 * MIB)
+    assert orthanc.stored == [content]
+    assert orthanc.chunks[0] <= 2 * 65536
+
+
+async def test_what_follows_the_pixels_is_walked_through_while_it_flows() -> None:
+    orthanc = OrthancDouble()
+    await refused(form(file_part(dicom(pixels=NOISE) + nested(40))), orthanc, DicomBroken)
+    assert len(orthanc.cut_off) == 1
+    await receive(form(file_part(dicom(pixels=NOISE) + nested(30))), orthanc)
+    assert len(orthanc.stored) == 1
+
+
+async def test_a_large_file_without_pixels_flows() -> None:
+    structures = dicom(SOPClassUID="1.2.840.10008.5.1.4.1.1.481.3") + element(0x30060039, b"OB", b"c" * 3 * MIB)
+    orthanc = OrthancDouble()
+    await receive(form(file_part(structures)), orthanc, buffered_file=MIB, header_limit=2 * MIB)
+    assert orthanc.stored == [structures]
+    assert len(orthanc.chunks) > 3
+    await refused(form(file_part(structures[:-1])), OrthancDouble(), CutOff, header_limit=2 * MIB)
+
+
+@pytest.mark.parametrize("more", [{"uploads": 1}, {"held": 60_000}, {"storing": 70_000}])
+async def test_what_has_no_place_is_refused_at_once(more: dict[str, int]) -> None:
+    settings, orthanc = Settings(**{**SHARED, "upload_limit": 1, "inflated_limit": 1}), OrthancDouble()
+    places = Places(settings.places.model_copy(update=more))
+    body = form(file_part(dicom(pixels=b"p" * 50_000)))
+
+    async def send() -> None:
+        with places.taken() as place:
+            pieces = UploadForm(CONTENT_TYPE, arriving(body), 10**6).file()
+            await Receiving(pieces, orthanc, settings, place, None).store()
+
+    with places.taken() as other:
+        other.holds(min(20_000, more.get("held", 20_000)))
+        other.stores(min(20_000, more.get("storing", 20_000)))
+        with pytest.raises(UploadsFull):
+            await send()
+    assert orthanc.stored == []
+    await send()
+    assert len(orthanc.stored) == 1
+
+
+async def test_what_does_not_say_how_long_it_is_may_run_out_of_room_on_its_way() -> None:
+    settings, orthanc = Settings(**{**SHARED, "buffered_file": BUFFERED, "header_limit": 100_000}), OrthancDouble()
+    places = Places(settings.places.model_copy(update={"storing": 2 * PIECE}))
+    pieces = UploadForm(CONTENT_TYPE, arriving(form(file_part(dicom(pixels=NOISE)))), 10**9).file()
+    with places.taken() as place, pytest.raises(UploadsFull):
+        await Receiving(pieces, orthanc, settings, place, None).store()
+    assert orthanc.stored == []
+    assert len(orthanc.cut_off) == 1
+    assert (places.uploads, places.held, places.storing) == (0, 0, 0)
+
+
+async def test_a_sender_that_stalls_while_its_file_flows_is_cut_off() -> None:
+    settings, orthanc = Settings(**{**SHARED, "buffered_file": BUFFERED}), OrthancDouble()
+    body = form(file_part(dicom(pixels=NOISE)))
+
+    async def stalling() -> AsyncIterator[bytes]:
+        yield body[: 2 * PIECE]
+        await asyncio.sleep(60)
+
+    pace = PaceSettings(window_seconds=0.1)
+    pieces = UploadForm(CONTENT_TYPE, paced(stalling(), pace), 10**9).file()
+    with Places(settings.places).taken() as place, pytest.raises(SentTooSlowly):
+        async with asyncio.timeout(5):
+            await Receiving(pieces, orthanc, settings, place, len(body)).store()
+    assert orthanc.stored == []
+    assert len(orthanc.cut_off) == 1
 
 
 async def test_a_form_without_a_file() -> None:
