@@ -17,7 +17,7 @@ from services.registration_service.reading import read_event
 from services.registration_service.settings import Settings as RegistrationSettings
 from services.upload_service import app as upload
 from services.upload_service.settings import Settings as UploadSettings
-from shared.events import CONTENT_TYPE, DicomStored, Event, ExamUpserted
+from shared.events import CONTENT_TYPE, AuditRecord, DicomStored, Event, ExamUpserted
 from tests.unit.hostile_texts import BREAKS, GOOD_NAMES, GOOD_PROSE, HARMFUL, UNSEEN
 from tests.unit.keys import AUDIENCE, ISSUER, token, write_keys
 from tests.unit.settings import DATABASE, NOWHERE, SHARED
@@ -33,7 +33,8 @@ EVERYTHING = "dicom:upload images:write images:read exams:write exams:all ops au
 def services(tokens: dict[str, str]) -> dict[str, FastAPI]:
     shared: dict[str, Any] = {**SHARED, "tokens": tokens}
     registering = {**shared, "database": DATABASE, "internal_token": "secret"}
-    looking = {**shared, "registration": {"url": f"http://{NOWHERE}", "token": "secret"}}
+    asked = {"url": f"http://{NOWHERE}", "token": "secret"}
+    looking = {**shared, "registration": asked, "rights": SHARED["broker"]}
     return {
         "upload": upload.create_app(UploadSettings(**shared)),
         "registration": registration.create_app(RegistrationSettings(**registering)),
@@ -42,6 +43,14 @@ def services(tokens: dict[str, str]) -> dict[str, FastAPI]:
 
 
 FIELDS = [field for name, app in services(SHARED["tokens"]).items() for field in text_fields(name, app.openapi())]
+
+
+class _Anywhere:
+    """Keeps no records: no server runs here. tests/e2e/test_audit.py has the real trail."""
+
+    async def record(self, record: AuditRecord, *, must: bool = True) -> None:
+        assert must
+        assert record.outcome == "refused"
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +63,9 @@ def apps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, FastAPI]:
 @pytest.fixture
 async def client(apps: dict[str, FastAPI], field: TextField) -> AsyncIterator[AsyncClient]:
     headers = {"Authorization": f"Bearer {token(scope=EVERYTHING)}"}
-    transport = ASGITransport(apps[field.service])
+    app = apps[field.service]
+    app.state.auditor = _Anywhere()
+    transport = ASGITransport(app)
     async with AsyncClient(transport=transport, base_url="http://test", headers=headers) as client:
         yield client
 

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request
 
 from services.registration_service.database import Database
+from services.registration_service.paging import Cursor
 from services.registration_service.settings import Settings
 from services.registration_service.trail import reading
 from services.registration_service.trail.anchoring import read_anchors
@@ -46,7 +47,7 @@ async def list_accesses(
     caller: DataProtection,
     database: Db,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
-    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    cursor: Annotated[Cursor | None, Query(max_length=200)] = None,
     since: Timestamp | None = None,
     until: Timestamp | None = None,
 ) -> AccessPage:
