@@ -239,7 +239,7 @@ async def test_the_retention_is_set_by_the_migrations(
 
 async def test_records_from_before_the_chain_are_sealed_first(system: System, own: str, trail: Database) -> None:
     await trail.aclose()
-    scratch.alembic(system, own, "downgrade", "0004")
+    scratch.alembic(system, own, "downgrade", "0005")
     insert = "INSERT INTO audit_events (actor, action, outcome) VALUES ('alice', 'old', 'done') RETURNING id"
     await scratch.fetch(system, own, insert)
     scratch.alembic(system, own, "upgrade", "head")
