@@ -90,7 +90,7 @@ def problem_response(request: Request, problem: Problem, headers: dict[str, str]
     if problem.retry_after is not None:
         headers["Retry-After"] = str(problem.retry_after)
     if problem.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
+        headers["WWW-Authenticate"] = str(problem.facts.get("challenge", "Bearer"))
     return JSONResponse(document, problem.status, headers, media_type="application/problem+json")
 
 

@@ -36,7 +36,8 @@ def reason_of(error: jwt.PyJWTError) -> str:
 
 
 def refused(reason: str) -> Unauthenticated:
-    """The refusal for a reason, which is counted."""
+    """The refusal for a reason, which is counted. A token that is not believed is called so (RFC 6750, 3.1)."""
     REFUSED.labels(reason).inc()
     why_en, why_fr = _TOLD.get(reason, _NOT_VALID)
-    return Unauthenticated(why_en=why_en, why_fr=why_fr)
+    challenge = "Bearer" if reason == "missing" else 'Bearer error="invalid_token"'
+    return Unauthenticated(why_en=why_en, why_fr=why_fr, challenge=challenge)

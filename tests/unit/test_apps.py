@@ -94,7 +94,6 @@ async def test_keys_are_read_at_the_start_and_every_so_often(tmp_path: Path) -> 
     app = preview.create_app(PreviewSettings(**{**PREVIEW, "tokens": tokens}))
     keys = app.state.tokens.keys
     async with app.router.lifespan_context(app):
-        await keys.answers()
         [first] = keys._keys
         write_keys(tmp_path / "jwks.json", "ec")
         async with asyncio.timeout(20):
@@ -127,9 +126,14 @@ async def test_a_good_token_lets_in_whom_its_scopes_let_in(tmp_path: Path) -> No
         good = await client.get("/dicom/upload/limits", headers={"Authorization": f"Bearer {token()}"})
         poor = await client.get("/dicom/upload/limits", headers={"Authorization": f"Bearer {token(scope='ops')}"})
         other = await client.get("/dicom/upload/limits", headers={"Authorization": f"Basic {token()}"})
+        wrong = await client.get("/dicom/upload/limits", headers={"Authorization": f"Bearer {token(aud='x')}"})
     assert (good.status_code, good.json()["maxFileSize"]) == (200, 2147483648)
     assert (poor.status_code, poor.json()["type"]) == (403, "/problems/scope-missing")
     assert (other.status_code, other.json()["type"]) == (401, "/problems/unauthenticated")
+    assert (other.headers["www-authenticate"], wrong.headers["www-authenticate"]) == (
+        "Bearer",
+        'Bearer error="invalid_token"',
+    )
 
 
 async def test_no_other_origin_is_allowed_by_default(make: Callable[[], FastAPI]) -> None:

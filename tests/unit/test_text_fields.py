@@ -1,6 +1,7 @@
 """Every text field of every door is held to the rule of shared/texts.py: a new one without it fails here."""
 
 import json
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
@@ -35,11 +36,14 @@ def services(tokens: dict[str, str]) -> dict[str, FastAPI]:
     registering = {**shared, "database": DATABASE, "internal_token": "secret"}
     asked = {"url": f"http://{NOWHERE}", "token": "secret"}
     looking = {**shared, "registration": asked, "rights": SHARED["broker"]}
-    return {
+    handlers, level = list(logging.root.handlers), logging.root.level
+    made = {
         "upload": upload.create_app(UploadSettings(**shared)),
         "registration": registration.create_app(RegistrationSettings(**registering)),
         "preview": preview.create_app(PreviewSettings(**looking)),
     }
+    logging.root.handlers, logging.root.level = handlers, level  # a service has its process for itself
+    return made
 
 
 FIELDS = [field for name, app in services(SHARED["tokens"]).items() for field in text_fields(name, app.openapi())]
