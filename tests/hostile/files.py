@@ -10,6 +10,7 @@ from io import BytesIO
 from tests.dicom_files import fresh, fresh_uid
 from tests.unit.dicom_bytes import (
     DEFLATED,
+    IDENTITY,
     ITEM,
     SEQUENCE_END,
     UNDEFINED,
@@ -171,7 +172,8 @@ def _other_kinds() -> Found:
     }.items():
         found[f"transfer syntax: {name}"] = (meta(uid.encode()) + identity() + PIXELS, SYNTAX)
     for name, uid in {"path": "../../etc/passwd", "65 digits": "1" * 65, "script": "<script>", "empty": ""}.items():
-        found[f"UID: {name}"] = (dicom(SOPInstanceUID=uid), MISSING)
+        others = identity().replace(element(0x00080018, b"UI", IDENTITY["SOPInstanceUID"].encode()), b"")
+        found[f"UID: {name}"] = (meta() + element(0x00080018, b"UI", uid.encode()) + others + PIXELS, MISSING)
     return found
 
 
