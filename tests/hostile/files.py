@@ -1,5 +1,6 @@
 """Files made to hurt, each with the refusal that it must end in. Made by code: none is kept."""
 
+import functools
 import struct
 import zipfile
 import zlib
@@ -9,6 +10,7 @@ from io import BytesIO
 from tests.dicom_files import fresh, fresh_uid
 from tests.unit.dicom_bytes import (
     DEFLATED,
+    IDENTITY,
     ITEM,
     SEQUENCE_END,
     UNDEFINED,
@@ -39,6 +41,7 @@ class Hostile:
     code: str
 
 
+@functools.cache
 def corpus(limit: int) -> dict[str, Hostile]:
     """All of them; `limit` is the largest file taken."""
     found = _no_dicom() | _preambles() | _nested() | _lengths() | _bombs() | _other_kinds() | _hidden()
@@ -142,7 +145,7 @@ def _long_header() -> bytes:
 
 def _bombs() -> Found:
     far = (413, "inflates-too-far")
-    pixels, comment = element(0x7FE00010, b"OB", bytes(200 * MIB)), element(0x00400001, b"OB", bytes(200 * MIB))
+    pixels, comment = element(0x7FE00010, b"OB", bytes(80 * MIB)), element(0x00400001, b"OB", bytes(80 * MIB))
     items = element(0x00081115, b"SQ", length=UNDEFINED) + b"\xfe\xff\0\xe0\0\0\0\0" * 2 * MIB
     return {
         "a deflate bomb in the pixels": (meta(DEFLATED) + deflated(identity() + pixels), far),
@@ -169,7 +172,8 @@ def _other_kinds() -> Found:
     }.items():
         found[f"transfer syntax: {name}"] = (meta(uid.encode()) + identity() + PIXELS, SYNTAX)
     for name, uid in {"path": "../../etc/passwd", "65 digits": "1" * 65, "script": "<script>", "empty": ""}.items():
-        found[f"UID: {name}"] = (dicom(SOPInstanceUID=uid), MISSING)
+        others = identity().replace(element(0x00080018, b"UI", IDENTITY["SOPInstanceUID"].encode()), b"")
+        found[f"UID: {name}"] = (meta() + element(0x00080018, b"UI", uid.encode()) + others + PIXELS, MISSING)
     return found
 
 

@@ -97,7 +97,9 @@ def test_the_header_of_an_image_may_still_not_be_larger_than_its_limit() -> None
 
 
 def test_a_large_element_before_the_tags_that_are_read_is_too_large_in_any_file() -> None:
-    content = meta() + element(0x00090010, b"OB", b"p" * 10 * MIB) + dicom(SOPClassUID=STRUCTURES)[300:]
+    structures = element(0x00080016, b"UI", STRUCTURES.encode())
+    content = meta() + structures + element(0x00090010, b"OB", b"p" * 10 * MIB) + identity()
+    assert read_header(content[: 2 * MIB], whole=False, limit=LIMIT) is None
     with pytest.raises(HeaderTooLarge):
         read_header(content[:LIMIT], whole=False, limit=LIMIT)
 
