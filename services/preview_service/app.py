@@ -11,11 +11,12 @@ from services.preview_service.picture import Pictures
 from services.preview_service.settings import Settings
 from shared.orthanc import Orthanc
 from shared.service import create_service
+from shared.starting import read_settings
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The preview service as an ASGI app; nothing is opened before its lifespan."""
-    settings = settings or Settings()
+    settings = settings or read_settings(Settings)
     orthanc, access = Orthanc(settings.orthanc), Access(settings.registration)
 
     @contextlib.asynccontextmanager

@@ -89,7 +89,9 @@ class Settings(ServiceSettings):
     """Environment variables `EXAMFLOW_...`; see shared/settings.py for the groups."""
 
     database: DatabaseSettings
-    internal_token: SecretStr = Field(description="what the preview service shows to ask about rights")
+    internal_token: SecretStr = Field(
+        description="what the preview service shows to ask about rights; two with a comma between while it is changed"
+    )
     management_url: str | None = Field(
         None, description="RabbitMQ's HTTP interface, without credentials; where it is not given, bindings go unwatched"
     )
@@ -104,3 +106,7 @@ class Settings(ServiceSettings):
     dead_letters: DeadLetterSettings = DeadLetterSettings()
     reconciler: ReconcilerSettings = ReconcilerSettings()
     status: StatusSettings = StatusSettings()
+
+    def internal_tokens(self) -> list[str]:
+        """Each of the tokens that are believed now."""
+        return self.internal_token.get_secret_value().replace(",", " ").split()

@@ -1,13 +1,13 @@
-"""Alembic's environment: the owner's database URL comes from EXAMFLOW_DATABASE__URL."""
+"""Alembic's environment: the owner's database URL comes from EXAMFLOW_DATABASE__URL, or its _FILE."""
 
 import asyncio
-import os
 
 from alembic import context
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.registration_service.models import Base
+from shared.secret_files import secret_of
 
 _LOCK = text("SELECT pg_advisory_xact_lock(4711)")  # two upgrades at once: one waits for the other
 
@@ -20,7 +20,7 @@ def _migrate(connection: Connection) -> None:
 
 
 async def _run() -> None:
-    engine = create_async_engine(os.environ["EXAMFLOW_DATABASE__URL"])
+    engine = create_async_engine(secret_of("EXAMFLOW_DATABASE__URL"))
     async with engine.begin() as connection:
         await connection.run_sync(_migrate)
     await engine.dispose()
