@@ -69,15 +69,27 @@ compose-test: venv ## the end-to-end tests against containers of their own, remo
 
 ## -- checks and tests -----------------------------------------------------------------------------------------------
 
-.PHONY: check docs test chaos mutate-permissions
+.PHONY: check audit sbom docs test chaos mutate-permissions
 
-check: venv ## format, lint, types, imports, dead dependencies, generated documents: no services needed
+check: venv ## format, lint, types, imports, dead dependencies, bandit, generated documents: no services needed
 	@.venv/bin/ruff format --check .
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@.venv/bin/deptry .
+	@.venv/bin/bandit -q -c pyproject.toml -r services shared deploy docs
 	@PYTHONPATH=. $(PYTHON_) docs/generate.py --check
+
+# Strict: a package that could not be looked up is a failure, not a note at the end.
+audit: venv ## known vulnerabilities of the locked packages (needs the network)
+	@.venv/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.txt
+
+SBOM ?= .run/sbom.json
+sbom: venv ## what the image's Python packages are, as CycloneDX (SBOM=.run/sbom.json)
+	@mkdir -p '$(dir $(SBOM))'
+	@PYTHONWARNINGS=ignore .venv/bin/cyclonedx-py requirements requirements.txt --pyproject pyproject.toml \
+	  --mc-type application --output-reproducible --output-format JSON --output-file '$(SBOM)'
+	@echo '$(SBOM)'
 
 docs: venv ## write the generated documents anew
 	@PYTHONPATH=. $(PYTHON_) docs/generate.py

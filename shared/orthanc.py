@@ -196,8 +196,10 @@ class Orthanc:
             raise OrthancSlow from error
         except httpx.TransportError as error:
             raise OrthancAway from error
-        if answer.status_code in (401, 403):
+        if answer.status_code == 401:
             raise OrthancNonsense(what="it does not know this service's account")
+        if answer.status_code == 403:
+            raise OrthancNonsense(what=f"this service's account may not {method} there (deploy/orthanc/routes.lua)")
         if answer.status_code == 503:
             raise OrthancAway
         return answer

@@ -1,11 +1,18 @@
-"""The settings that several services share. Environment: prefix `EXAMFLOW_`, `__` between a group and its field."""
+"""The settings that several services share. Environment: prefix `EXAMFLOW_`, `__` between a group and its field.
+
+A secret may also be given as a file: `..._FILE` (shared/secret_files.py).
+"""
 
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from shared.secret_files import SettingsWithFiles
+
+PREFIX = "EXAMFLOW_"
 
 
 def _known_zone(name: str) -> str:
@@ -76,15 +83,18 @@ class AuditSettings(BaseModel):
         return settings.model_copy(update={"confirm_seconds": self.confirm_seconds})
 
 
-class ServiceSettings(BaseSettings):
+class ServiceSettings(SettingsWithFiles):
     """What every service has."""
 
-    model_config = SettingsConfigDict(env_prefix="EXAMFLOW_", env_nested_delimiter="__", extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="ignore", hide_input_in_errors=True
+    )
 
     orthanc: OrthancSettings
     broker: BrokerSettings
     tokens: TokenSettings
     audit: AuditSettings = AuditSettings()
+    profile: Literal["production", "local"] = Field("production", description="local: weak secrets are taken")
     log_level: str = "INFO"
-    cors_origins: list[str] = []
+    cors_origins: list[str] = Field([])
     ready_seconds: float = Field(2.0, description="the longest wait of one readiness check")

@@ -133,6 +133,7 @@ def _orthanc(system: System) -> DockerContainer:
     own = fill((TEMPLATES / "orthanc.json").read_text(), {"DATA": "/var/lib/orthanc/db"})
     container = _container("ORTHANC_IMAGE", {8042: system.ports.orthanc, 4242: system.ports.dicom})
     container.with_copy_into_container(shared.encode(), "/etc/orthanc/10-examflow.json")
+    container.with_copy_into_container((DEPLOY / "orthanc/routes.lua").read_bytes(), "/etc/orthanc/routes.lua")
     return container.with_copy_into_container(own.encode(), "/etc/orthanc/20-tests.json")
 
 

@@ -33,7 +33,7 @@ class Ports(BaseModel, frozen=True):
         """Ports that nobody listens on now, for a system beside others."""
         fixed = set(cls().model_dump().values())
         found: dict[str, int] = {}
-        candidates = iter(random.sample(FREE_RANGE, 1000))
+        candidates = iter(random.sample(FREE_RANGE, 1000))  # nosec B311  # no secret: two systems shall differ
         for name in cls.model_fields:
             found[name] = next(port for port in candidates if port not in fixed and is_free(port))
         return cls(**found)

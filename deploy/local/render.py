@@ -51,7 +51,7 @@ def render(system: System) -> None:
 def config_files(system: System, program: str) -> list[Path]:
     """The files whose change means that the program must be started again."""
     names = {
-        "orthanc": ("orthanc/10-examflow.json", "orthanc/20-local.json"),
+        "orthanc": ("orthanc/10-examflow.json", "orthanc/20-local.json", "orthanc/routes.lua"),
         "rabbitmq": ("rabbitmq.conf", "definitions.json", "enabled_plugins"),
         "gateway": ("nginx.conf", "examflow.conf"),
     }
@@ -59,7 +59,7 @@ def config_files(system: System, program: str) -> list[Path]:
 
 
 def _orthanc(system: System) -> None:
-    shared, local = config_files(system, "orthanc")
+    shared, local, routes = config_files(system, "orthanc")
     shared.parent.mkdir(exist_ok=True)
     data = system.layout.data / "orthanc"
     data.mkdir(mode=0o700, exist_ok=True)
@@ -69,7 +69,9 @@ def _orthanc(system: System) -> None:
         "ORTHANC_DICOM_PORT": str(system.ports.dicom),
         "ORTHANC_REMOTE_ACCESS": "false",
         "ORTHANC_CHECK_MODALITY_HOST": "true",
+        "ORTHANC_ROUTES": str(routes),
     }
+    write_private(routes, (DEPLOY / "orthanc/routes.lua").read_text())
     write_private(shared, fill((DEPLOY / "orthanc/orthanc.json.template").read_text(), values))
     write_private(local, fill((TEMPLATES / "orthanc.json").read_text(), {"DATA": str(data)}))
 

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-import xmlrpc.client
+import xmlrpc.client  # nosec B411  # the answers of our own supervisord, on a socket that its owner alone may open
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast

@@ -10,6 +10,7 @@ from services.operator.reconcile import reconcile
 from services.operator.screen import refuse
 from services.operator.status import status
 from services.operator.timeline import timeline
+from shared.secret_files import SettingsRefused
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 app.command()(status)
@@ -28,7 +29,7 @@ def main() -> None:
     """Run a command; what cannot be done is told in one sentence."""
     try:
         app()
-    except OperatorError as error:
+    except (OperatorError, SettingsRefused) as error:
         refuse(str(error))
         sys.exit(1)
     except KeyboardInterrupt:

@@ -64,7 +64,9 @@ def _sentence(answer: httpx.Response) -> str:
 def connected(settings: Settings) -> Iterator[Client]:
     """A client for one command."""
     if settings.examflow_token is None:
-        raise OperatorError("EXAMFLOW_TOKEN is not set: it needs a bearer token with the scope ops.")
+        raise OperatorError(
+            "EXAMFLOW_TOKEN (or EXAMFLOW_TOKEN_FILE) is not set: it needs a bearer token with the scope ops."
+        )
     headers = {"Authorization": f"Bearer {settings.examflow_token.get_secret_value()}"}
     with httpx.Client(
         base_url=settings.examflow_url, headers=headers, timeout=settings.examflow_answer_seconds

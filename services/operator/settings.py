@@ -1,13 +1,15 @@
 """Where the command finds Examflow: environment variables, the same names as in `.run/env`."""
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from shared.secret_files import SettingsWithFiles
 
 
-class Settings(BaseSettings):
-    """Addresses and credentials; each command says which it needs and lacks."""
+class Settings(SettingsWithFiles):
+    """Addresses and credentials, each of these also as `..._FILE`; a command says which it needs and lacks."""
 
-    model_config = SettingsConfigDict(env_prefix="", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="", extra="ignore", hide_input_in_errors=True)
 
     examflow_url: str = Field("http://localhost:8080", description="the gateway")
     examflow_token: SecretStr | None = Field(None, description="a bearer token with the scope ops")

@@ -16,11 +16,12 @@ from shared.audit_sending import AuditSending
 from shared.broker import Publisher, make_broker, running
 from shared.orthanc import Orthanc
 from shared.service import create_service, every
+from shared.starting import read_settings
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The preview service as an ASGI app; nothing is opened before its lifespan."""
-    settings = settings or Settings()
+    settings = settings or read_settings(Settings)
     orthanc, remembered = Orthanc(settings.orthanc), Remembered(settings.registration)
     access, listening = Access(settings.registration, remembered), Listening(remembered, settings.rights)
     broker = make_broker(settings.broker, "preview")

@@ -31,11 +31,12 @@ from services.registration_service.vouching import Vouching
 from shared.broker import Publisher, make_broker, running
 from shared.orthanc import Orthanc
 from shared.service import create_service, every
+from shared.starting import read_settings
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The registration service as an ASGI app; nothing is opened before its lifespan."""
-    settings = settings or Settings()
+    settings = settings or read_settings(Settings)
     orthanc, database = Orthanc(settings.orthanc), Database(settings.database)
     broker = make_broker(settings.broker, "registration")
     outbox = Outbox(database, Publisher(broker, settings.broker), settings.outbox_batch)

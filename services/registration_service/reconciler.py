@@ -18,13 +18,14 @@ from services.registration_service.unparking import Unparking
 from shared.broker import Publisher, exchange_answers, make_broker, running
 from shared.orthanc import Orthanc
 from shared.service import Work, create_service, every
+from shared.starting import read_settings
 
 Loop = tuple[str, float, Work]
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The reconciler as an ASGI app (health and metrics); nothing is opened before its lifespan."""
-    settings = settings or Settings()
+    settings = settings or read_settings(Settings)
     orthanc, database = Orthanc(settings.orthanc), Database(settings.database)
     broker = make_broker(settings.broker, "reconciler")
     loops = list(_loops(settings, orthanc, database, Publisher(broker, settings.broker)))

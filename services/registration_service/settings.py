@@ -118,7 +118,9 @@ class Settings(ServiceSettings):
     """Environment variables `EXAMFLOW_...`; see shared/settings.py for the groups."""
 
     database: DatabaseSettings
-    internal_token: SecretStr = Field(description="what the preview service shows to ask about rights")
+    internal_token: SecretStr = Field(
+        description="what the preview service shows to ask about rights; two with a comma between while it is changed"
+    )
     management_url: str | None = Field(
         None, description="RabbitMQ's HTTP interface, without credentials; where it is not given, bindings go unwatched"
     )
@@ -134,3 +136,7 @@ class Settings(ServiceSettings):
     reconciler: ReconcilerSettings = ReconcilerSettings()
     status: StatusSettings = StatusSettings()
     trail: TrailSettings = TrailSettings()
+
+    def internal_tokens(self) -> list[str]:
+        """Each of the tokens that are believed now."""
+        return self.internal_token.get_secret_value().replace(",", " ").split()

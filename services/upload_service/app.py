@@ -13,11 +13,12 @@ from shared.audit_sending import AuditSending
 from shared.broker import Publisher, exchange_answers, make_broker, running
 from shared.orthanc import Orthanc
 from shared.service import create_service
+from shared.starting import read_settings
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The upload service as an ASGI app; nothing is opened before its lifespan."""
-    settings = settings or Settings()
+    settings = settings or read_settings(Settings)
     orthanc = Orthanc(settings.orthanc)
     broker = make_broker(settings.broker, "upload")
     auditing = AuditSending("upload", Publisher(broker, settings.audit.broker(settings.broker)), settings.audit)

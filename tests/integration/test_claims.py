@@ -1,6 +1,9 @@
 """Who may register which stored image by HTTP; what may not be claimed does not exist for the caller."""
 
+from io import BytesIO
+
 import pytest
+from pydicom import dcmread
 
 from services.registration_service.by_http import HttpRegistrations
 from services.registration_service.database import Database
@@ -157,14 +160,13 @@ async def test_anothers_instance_of_the_sop_uid_is_not_taken(
 async def test_a_stored_image_whose_event_is_on_its_way(
     database: Database, registrations: HttpRegistrations, orthanc: Orthanc, exam: str
 ) -> None:
-    stored = await orthanc.store(fresh("CT_small.dcm"))
-    identity = await orthanc.identity(stored.instance_id)
-    assert identity is not None
+    content = fresh("CT_small.dcm")
+    stored, tags = await orthanc.store(content), dcmread(BytesIO(content), stop_before_pixels=True)
     data = given.image(
         orthanc_instance_id=stored.instance_id,
-        study_instance_uid=identity.study_instance_uid,
-        series_instance_uid=identity.series_instance_uid,
-        sop_instance_uid=identity.sop_instance_uid,
+        study_instance_uid=tags.StudyInstanceUID,
+        series_instance_uid=tags.SeriesInstanceUID,
+        sop_instance_uid=tags.SOPInstanceUID,
     )
     # Nobody knows yet that it is Alice's; who sees all need not wait for that.
     with pytest.raises(EventOnItsWay):

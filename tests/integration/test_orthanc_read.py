@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+from collections.abc import AsyncIterator
 from io import BytesIO
 
 import pytest
@@ -14,6 +15,14 @@ from tests.dicom_files import fresh
 from tests.integration import accounts
 
 UNKNOWN = "00000000-00000000-00000000-00000000-00000000"
+
+
+@pytest.fixture
+async def orthanc(system: System) -> AsyncIterator[Orthanc]:
+    """With the administrator's account: no service may do all of this."""
+    orthanc = Orthanc(accounts.orthanc(system, "admin"))
+    yield orthanc
+    await orthanc.aclose()
 
 
 async def test_digest_and_identity_of_an_instance(orthanc: Orthanc) -> None:

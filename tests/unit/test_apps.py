@@ -184,3 +184,15 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert settings.upload_limit == 5000
     assert settings.cors_origins == ["https://front.test"]
     assert "p@rabbitmq" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("shown", "status"),
+    [("Bearer new-one", 503), ("Bearer old-one", 503), ("Bearer new-one,old-one", 401), ("Bearer ", 401), ("", 401)],
+)
+async def test_while_the_internal_token_is_changed_both_are_believed(shown: str, status: int) -> None:
+    settings = RegistrationSettings(**{**REGISTRATION, "internal_token": "new-one, old-one"})
+    transport = httpx.ASGITransport(registration.create_app(settings))
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        answer = await client.get("/internal/instances/x", headers={"Authorization": shown})
+    assert answer.status_code == status, answer.text  # 503: let in, and there is no database

@@ -1,4 +1,4 @@
-"""Alembic's environment: the owner's database URL comes from EXAMFLOW_DATABASE__URL."""
+"""Alembic's environment: the owner's database URL comes from EXAMFLOW_DATABASE__URL, or its _FILE."""
 
 import asyncio
 import os
@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.registration_service.models import Base
+from shared.secret_files import secret_of
 
 # The services cannot shorten it: it is the owner's, as the tables are.
 _RETENTION = text("UPDATE audit_retention SET days = :days")
@@ -24,7 +25,7 @@ def _migrate(connection: Connection) -> None:
 
 
 async def _run() -> None:
-    engine = create_async_engine(os.environ["EXAMFLOW_DATABASE__URL"])
+    engine = create_async_engine(secret_of("EXAMFLOW_DATABASE__URL"))
     async with engine.begin() as connection:
         await connection.run_sync(_migrate)
     await engine.dispose()
