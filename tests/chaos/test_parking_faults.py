@@ -47,12 +47,14 @@ def test_two_contexts(lab: Lab) -> None:
     some_late = lab.lie(Lie("PUT", "/instances/[^/]+/metadata/1024", late=0.5, every=2))  # two of one image meet
     lab.stop("rabbitmq")
     assert lab.send_meanwhile(in_turn).statuses() == {201: len(in_turn)}
+    # Who is refused comes again with the same image: so each image has a client of its own.
+    late, one, other = (lab.clients(lab.scale.tries, at_once=lab.scale.handful) for _ in range(3))
     with (
-        lab.sending([replace(image, exam=second) for image in in_turn], tries=lab.scale.tries) as late,
-        lab.sending(at_once, tries=lab.scale.tries) as one,
-        lab.sending([replace(image, exam=second) for image in at_once], tries=lab.scale.tries) as other,
+        lab.sending([replace(image, exam=second) for image in in_turn], clients=late),
+        lab.sending(at_once, clients=one),
+        lab.sending([replace(image, exam=second) for image in at_once], clients=other),
     ):
-        eventually(lambda: all(len(clients.answers) >= len(at_once) for clients in (late, one, other)), 100, "answers")
+        eventually(lambda: all(_answered(clients) == len(at_once) for clients in (late, one, other)), 100, "answers")
         assert not late.acknowledged()
         assert not one.acknowledged() & other.acknowledged()
         assert one.acknowledged() | other.acknowledged() == {image.orthanc_id for image in at_once}
@@ -68,6 +70,11 @@ def test_two_contexts(lab: Lab) -> None:
     conflicts = {orthanc_id for orthanc_id, entry in lab.tables.ledger().items() if entry.conflict_exam}
     refused = {message.orthanc_id for message in lab.queues.messages(ANNOUNCED) if message.kind == "image.refused"}
     assert conflicts == refused == found.sent
+
+
+def _answered(clients: Clients) -> int:
+    """How many images have had an answer."""
+    return len({answer.image.orthanc_id for answer in clients.answers})
 
 
 def _refusals(*several: Clients) -> set[tuple[int, str]]:
