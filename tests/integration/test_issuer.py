@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import issuer as behaviours
-from tests.integration.token_service import Service, started
+from tests.integration.token_service import READ_SECONDS, Service, started
 from tests.issuer import Issuer
 from tests.running import eventually
 
@@ -122,8 +122,9 @@ def test_an_issuer_that_misbehaves_changes_nothing(
     line = f'examflow_keys_read_total{{outcome="{outcome}"}}'
     before, held = service.metric(line), service.memory()
     issuer.behave = named[behaviour] if isinstance(behaviour, str) else behaviour  # type: ignore[assignment]
-    assert service.status(issuer.sign("alice", "dicom:upload")) == 401
-    assert service.metric(line) == before + 1
+    answer = service.asks(issuer.sign("alice", "dicom:upload"))
+    assert (answer.status_code, service.metric(line)) == (401, before + 1)
+    assert answer.elapsed.total_seconds() < 3 * READ_SECONDS
     assert service.status(known) == 200
     assert service.memory() < held + 16 * MIB
     assert stranger.jwks_reads == 0

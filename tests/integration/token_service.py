@@ -18,7 +18,8 @@ from tests.running import eventually
 from tests.unit.settings import NOWHERE
 
 START_SECONDS = 60.0
-PAUSES = {"REREAD_SECONDS": "600", "REFRESH_SECONDS": "0.3", "RETRY_SECONDS": "0.3", "READ_SECONDS": "2"}
+READ_SECONDS = 2.0
+PAUSES = {"REREAD_SECONDS": "600", "REFRESH_SECONDS": "0.3", "RETRY_SECONDS": "0.3", "READ_SECONDS": f"{READ_SECONDS}"}
 
 
 @dataclass(frozen=True)
