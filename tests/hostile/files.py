@@ -135,6 +135,8 @@ def _lengths() -> Found:
         found[f"a sequence of {name}"] = (meta() + identity() + element(0x00081115, b"SQ", ITEM, length=length), BROKEN)
         found[f"a file meta of {name}"] = (meta(more=element(0x00020102, b"OB", b"x", length=length)), BROKEN)
     found["a header of 9 MiB"] = (dicom(pixels=b"pp")[:300] + _long_header() + PIXELS, (400, "header-too-large"))
+    falling = b"".join(element(0x00110000 + number, b"LO") for number in range(60_000, 0, -1))
+    found["60,000 elements out of order"] = (meta() + identity() + falling + PIXELS, BROKEN)
     found["cut in half"] = (fresh("CT_small.dcm")[:20_000], BROKEN)
     return found
 
