@@ -62,7 +62,7 @@ class Orthanc:
     async def store(self, content: bytes | AsyncIterable[bytes]) -> Stored:
         """POST one DICOM file. Raises StoreRefused, StorageFull, StoreFailed, OrthancNonsense or OrthancAway."""
         answer = await self._ask("POST", "/instances", content=content, content_type="application/dicom")
-        if answer.status_code == 400:
+        if answer.status_code in (400, 404):  # 404: it finds no identity in it
             raise StoreRefused
         if answer.status_code == 507 or (answer.status_code == 500 and _status(answer) == STORAGE_FULL):
             raise StorageFull

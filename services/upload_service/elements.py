@@ -12,6 +12,7 @@ from services.upload_service.sequences import PIXELS, Opened, must_be_looked_int
 
 DEEPEST = 32  # sequences inside one another
 MOST = 1_000_000  # elements of one data set, with those in sequences and the fragments of pixel data: a second to walk
+DISORDERED = 1_000  # elements that come behind one of a higher tag: Orthanc looks for the place of each one by one
 LONGEST = 64 * 1024  # bytes of a value that is asked for; a longer one is none
 
 
@@ -36,6 +37,8 @@ class Walk:
         self._at = 0  # where the next head begins
         self._begun = b""  # a head or a wanted value that has not come in whole
         self._open: list[Opened] = []
+        self._highest = [0]  # tag so far, in the data set and in the item that is open at each level
+        self._disordered = 0
 
     def feed(self, piece: bytes) -> None:
         """Take the next bytes. Raises DicomBroken for what is nested too deep or has too many elements."""
@@ -79,7 +82,9 @@ class Walk:
         if tag == ITEM and within and within.fragments and length != UNDEFINED:
             value += length
         elif tag == SEQUENCE_END and within and within.end is None:
-            self._open.pop()
+            self._leave()
+        if tag == ITEM:
+            self._highest[-1] = 0
         self._go_to(start + value)
         return True
 
@@ -97,6 +102,7 @@ class Walk:
                     return False
                 self.values.setdefault(tag, bytes(data[value : value + length]))  # as DCMTK: of two, the first counts
             self._top_level(tag, length, start + value)
+        self._must_be_in_order(tag)
         if opened:
             self._go_into(opened)
         self._go_to(start + value + (0 if opened else length))
@@ -116,6 +122,7 @@ class Walk:
                 what_fr=f"ses séquences sont imbriquées sur plus de {DEEPEST} niveaux",
             )
         self._open.append(opened.within(self._open[-1] if self._open else None))
+        self._highest.append(0)
 
     def _go_to(self, at: int) -> None:
         """Walk on from there, or from the fence where that is nearer."""
@@ -129,4 +136,16 @@ class Walk:
     def _close(self) -> None:
         """Leave the sequences that are over."""
         while self._open and self._open[-1].ends_by(self._at):
-            self._open.pop()
+            self._leave()
+
+    def _leave(self) -> None:
+        self._open.pop()
+        self._highest.pop()
+
+    def _must_be_in_order(self, tag: int) -> None:
+        if tag > self._highest[-1]:
+            self._highest[-1] = tag
+            return
+        self._disordered += 1
+        if self._disordered > DISORDERED:
+            raise DicomBroken(what_en="its elements are out of order", what_fr="ses éléments ne sont pas ordonnés")

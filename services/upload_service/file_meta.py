@@ -6,7 +6,8 @@ from services.upload_service.encoding import EXPLICIT, IMPLICIT, UNDEFINED, is_k
 from services.upload_service.errors import CutOff, DicomBroken
 
 _BEGINS = 132  # behind the preamble and its prefix
-_MEDIA_CLASS, _SYNTAX = 0x00020002, 0x00020010
+_LENGTH, _MEDIA_CLASS, _SYNTAX = 0x00020000, 0x00020002, 0x00020010
+_TOO_LONG = 64 * 1024  # bytes by which the length it gives of itself may be wrong: Orthanc walks on for so many
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,10 @@ class FileMeta:
 
 
 def read_file_meta(begin: bytes, *, whole: bool) -> FileMeta | None:
-    """None where more bytes are needed. Raises DicomBroken where it holds a sequence or is cut off."""
-    # It is explicit; some writers have it implicit. Its group length lies now and then, and is not needed.
+    """None where more bytes are needed. Raises DicomBroken where it has a sequence, is cut off, or lies of its length."""
+    # It is explicit; some writers have it implicit. Its group length lies now and then a little, and is not needed.
     encoding = EXPLICIT if is_known(begin[_BEGINS + 4 : _BEGINS + 6]) else IMPLICIT
+    told = 0
     at, values = _BEGINS, {_SYNTAX: "", _MEDIA_CLASS: ""}
     while (head := encoding.head(begin, at)) and head[0] >> 16 == 2:
         tag, vr, length, value = head
@@ -29,9 +31,15 @@ def read_file_meta(begin: bytes, *, whole: bool) -> FileMeta | None:
             raise DicomBroken(what_en="its file meta has a sequence", what_fr="son en-tête de fichier a une séquence")
         if tag in values and not values[tag]:
             values[tag] = begin[value : value + length].decode("latin-1").strip(" \0")
+        elif tag == _LENGTH:
+            told = int.from_bytes(begin[value : value + 4], "little")
         at = value + length
     if head is None and not whole:
         return None
     if at > len(begin):
         raise CutOff
+    if told > at - _BEGINS + _TOO_LONG:
+        raise DicomBroken(
+            what_en="its file meta lies about its length", what_fr="son en-tête de fichier ment sur sa longueur"
+        )
     return FileMeta(values[_SYNTAX], values[_MEDIA_CLASS], at)

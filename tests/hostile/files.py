@@ -45,7 +45,7 @@ class Hostile:
 def corpus(limit: int) -> dict[str, Hostile]:
     """All of them; `limit` is the largest file taken."""
     found = _no_dicom() | _preambles() | _nested() | _lengths() | _bombs() | _other_kinds() | _hidden()
-    found["over the limit"] = (dicom(pixels=b"p" * limit), (413, "file-too-large"))
+    found["over the limit"] = (dicom(pixels=b"p" * (limit + 2 * MIB)), (413, "file-too-large"))
     return {name: Hostile(content, *refusal) for name, (content, refusal) in found.items()}
 
 
@@ -133,8 +133,12 @@ def _lengths() -> Found:
         found[f"a header of {name}"] = (meta() + identity() + element(0x00290010, b"OB", b"x", length=length), BROKEN)
         found[f"pixels of {name}"] = (meta() + identity() + element(0x7FE00010, b"OW", b"x", length=length), BROKEN)
         found[f"a sequence of {name}"] = (meta() + identity() + element(0x00081115, b"SQ", ITEM, length=length), BROKEN)
+        told = element(0x00020000, b"UL", struct.pack("<I", length))
+        found[f"a file meta that says {name}"] = (meta()[:132] + told + meta()[144:] + identity() + PIXELS, BROKEN)
         found[f"a file meta of {name}"] = (meta(more=element(0x00020102, b"OB", b"x", length=length)), BROKEN)
     found["a header of 9 MiB"] = (dicom(pixels=b"pp")[:300] + _long_header() + PIXELS, (400, "header-too-large"))
+    falling = b"".join(element(0x00110000 + number, b"LO") for number in range(60_000, 0, -1))
+    found["60,000 elements out of order"] = (meta() + identity() + falling + PIXELS, BROKEN)
     found["cut in half"] = (fresh("CT_small.dcm")[:20_000], BROKEN)
     return found
 

@@ -25,8 +25,10 @@ async def told(channel: AbstractChannel, besieged: Besieged, url: str, headers: 
         files = {"file": ("a.dcm", fresh("CT_small.dcm"), "application/dicom")}
         answer = await client.post("/dicom/upload", files=files, headers=headers, timeout=60)
         assert answer.status_code == 201, answer.text
-        message = await take(queue)
-        return Event[DicomStored].model_validate_json(message.body).data.origin.remote_ip
+        while True:
+            data = Event[DicomStored].model_validate_json((await take(queue)).body).data
+            if data.orthanc_instance_id == answer.json()["data"]["ID"]:
+                return data.origin.remote_ip
 
 
 @pytest.mark.parametrize("forged", ["203.0.113.9", "203.0.113.9, 127.0.0.1", "127.0.0.1, 203.0.113.9", "x, y", ""])

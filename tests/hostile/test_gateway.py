@@ -97,7 +97,7 @@ def test_every_answer_has_the_headers(running: Running) -> None:
     for answer in (*documents, preview, same):
         is_guarded(answer.headers)
     assert [answer.headers.get_list("cache-control") for answer in documents] == [["no-store"]] * len(documents)
-    assert (same.status_code, preview.headers.get_list("cache-control")) == (304, ["private, max-age=3600"])
+    assert (same.status_code, preview.headers.get_list("cache-control")) == (304, ["private, max-age=300"])
     assert "strict-transport-security" not in stored.headers
 
 

@@ -96,6 +96,16 @@ def test_a_length_that_swallows_mandatory_tags_leaves_them_missing() -> None:
 
 
 def test_a_group_length_that_lies_is_no_trouble() -> None:
-    group_length = element(0x00020000, b"UL", struct.pack("<I", 5_000))
-    content = meta() + identity()
-    assert refusal(content[:132] + group_length + content[132 + len(group_length) :]) is None
+    assert refusal(_with_group_length(5_000)) is None
+    assert refusal(_with_group_length(0)) is None
+
+
+@pytest.mark.parametrize("length", [100_000, 0x7FFFFFFF, 0xFFFFFFFE])
+def test_a_group_length_that_lies_far_beyond_is_refused(length: int) -> None:
+    """Orthanc walks on for so many bytes: 4 GB of them cost it 11 s."""
+    assert isinstance(refusal(_with_group_length(length)), DicomBroken)
+
+
+def _with_group_length(length: int) -> bytes:
+    group_length, content = element(0x00020000, b"UL", struct.pack("<I", length)), meta() + identity()
+    return content[:132] + group_length + content[132 + len(group_length) :]
