@@ -87,7 +87,7 @@ class TokenVerifier:
         where = self._settings.jwks
         if not where.startswith(("http://", "https://")):
             return dict(json.loads(await asyncio.to_thread(Path(where).read_text)))
-        async with httpx.AsyncClient(timeout=5.0) as client:
+        async with httpx.AsyncClient(timeout=5.0, verify=self._settings.tls()) as client:
             answer = await client.get(where)
             answer.raise_for_status()
             return dict(answer.json())

@@ -1,14 +1,19 @@
 """The registration service's settings; the reconciler has the same."""
 
-from pydantic import BaseModel, Field, SecretStr
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from shared.settings import FacilityZone, ServiceSettings
+from shared.tls import Dependency
 
 
-class DatabaseSettings(BaseModel):
+class DatabaseSettings(Dependency):
     """PostgreSQL; time limits are enforced by the server."""
 
-    url: SecretStr = Field(description="postgresql+asyncpg://user:password@host:port/database")
+    url: SecretStr = Field(
+        description="postgresql+asyncpg://user:password@host:port/database; over TLS with ?sslmode=verify-full"
+    )
     connections: int = Field(10, description="at most this many, for requests and events together")
     connection_wait_seconds: float = Field(5.0, description="the longest wait for a free connection")
     connect_seconds: float = 3.0
@@ -17,6 +22,13 @@ class DatabaseSettings(BaseModel):
     idle_seconds: float = Field(
         60.0, description="the longest that a transaction stands still: then its locks are freed"
     )
+
+    @field_validator("url")
+    @classmethod
+    def _verified_or_plain(cls, url: SecretStr) -> SecretStr:
+        if parse_qs(urlsplit(url.get_secret_value()).query).get("sslmode") not in (None, ["verify-full"]):
+            raise ValueError("sslmode may be verify-full alone: the others do not verify the server")
+        return url
 
 
 class ReconcilerSettings(BaseModel):
