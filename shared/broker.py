@@ -33,9 +33,10 @@ NOT_CONFIRMED = (AMQPError, DeliveryError, ConnectionError, TimeoutError, OSErro
 def make_broker(settings: BrokerSettings, service: str) -> RabbitBroker:
     """A broker that opens nothing yet. It declares nothing ever: topology is in deploy/rabbitmq/definitions.json."""
     url = URL(settings.url.get_secret_value()).update_query(heartbeat=settings.heartbeat_seconds)
+    security = BaseSecurity(ssl_context=settings.tls()) if url.scheme == "amqps" else None  # a context alone means TLS
     return RabbitBroker(
         str(url),
-        security=BaseSecurity(ssl_context=settings.tls(), use_ssl=url.scheme == "amqps"),
+        security=security,
         fail_fast=False,
         reconnect_interval=START_PAUSE_SECONDS,
         # A returned message (no queue took it) is an error, not a silent success.

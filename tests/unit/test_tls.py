@@ -18,6 +18,7 @@ from services.registration_service.bindings import NEEDED, Bindings
 from services.registration_service.database_address import address
 from services.registration_service.settings import DatabaseSettings
 from services.upload_service.settings import Settings
+from shared.broker import make_broker
 from shared.errors import KeysAway
 from shared.orthanc import Orthanc
 from shared.settings import BrokerSettings, OrthancSettings, TokenSettings
@@ -171,3 +172,10 @@ def test_the_driver_of_the_database_is_told_in_its_own_words() -> None:
     url, options = address(DatabaseSettings.model_validate({"url": "postgresql+asyncpg://u:p@h/d?sslmode=verify-full"}))
     assert url.render_as_string(hide_password=False) == "postgresql+asyncpg://u:p@h/d"
     assert options["ssl"].verify_mode == ssl.CERT_REQUIRED
+
+
+@pytest.mark.parametrize("scheme", ["amqp", "amqps"])
+def test_the_broker_is_asked_over_tls_where_the_url_says_so(scheme: str) -> None:
+    broker = make_broker(BrokerSettings.model_validate({"url": f"{scheme}://u:p@h/"}), "test")
+    [url] = broker.specification.url
+    assert url.startswith(f"{scheme}://h:")
