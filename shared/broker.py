@@ -12,6 +12,7 @@ from aio_pika.exceptions import AMQPError, DeliveryError
 from faststream.exceptions import IncorrectState
 from faststream.rabbit import Channel, RabbitBroker, RabbitExchange
 from faststream.rabbit.prometheus import RabbitPrometheusMiddleware
+from faststream.security import BaseSecurity
 from prometheus_client import REGISTRY
 from yarl import URL
 
@@ -36,8 +37,11 @@ def address(settings: BrokerSettings) -> URL:
 
 def make_broker(settings: BrokerSettings, service: str) -> RabbitBroker:
     """A broker that opens nothing yet. It declares nothing ever: topology is in deploy/rabbitmq/definitions.json."""
+    url = address(settings)
+    security = BaseSecurity(ssl_context=settings.tls()) if url.scheme == "amqps" else None  # a context alone means TLS
     return RabbitBroker(
-        str(address(settings)),
+        str(url),
+        security=security,
         fail_fast=False,
         reconnect_interval=START_PAUSE_SECONDS,
         # A returned message (no queue took it) is an error, not a silent success.
@@ -122,7 +126,16 @@ class Publisher:
 
 async def exchange_answers(broker: RabbitBroker, settings: BrokerSettings) -> None:
     """Readiness: a round trip to the broker that finds the exchange; raises where it does not."""
+    await trusted(broker, settings)
     await _asked(broker, lambda channel: channel.get_exchange(settings.exchange, ensure=True))
+
+
+async def trusted(broker: RabbitBroker, settings: BrokerSettings) -> None:
+    """Readiness: raises ssl.SSLError where that is why there is no connection; the client tries on and tells nobody."""
+    url, connection = URL(settings.url.get_secret_value()), broker._connection  # noqa: SLF001  # see _ask
+    if url.scheme == "amqps" and (connection is None or connection.is_closed):
+        _, writer = await asyncio.open_connection(url.host, url.port, ssl=settings.tls())
+        writer.close()
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ def _from_file(settings: TokenSettings) -> bytes:
 async def _fetched(settings: TokenSettings) -> bytes:
     """The body, or as much of it as shows that it is too large. Redirects are not followed: keys come from here."""
     content = b""
-    async with _client() as client, client.stream("GET", settings.jwks) as answer:
+    async with _client(settings) as client, client.stream("GET", settings.jwks) as answer:
         packed = answer.headers.get("content-encoding", "identity")
         if answer.status_code != 200 or packed != "identity":  # what is unpacked would have no limit
             raise NoKeys("refused", f"HTTP {answer.status_code}, content encoding {packed[:20]!r}")
@@ -115,7 +115,12 @@ async def _fetched(settings: TokenSettings) -> bytes:
     return content
 
 
-def _client() -> httpx.AsyncClient:
+def _client(settings: TokenSettings) -> httpx.AsyncClient:
     """The client for the JWKS alone; its time limit is the whole reading's."""
     headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-    return httpx.AsyncClient(follow_redirects=False, timeout=None, headers=headers)  # noqa: S113  # read_jwks bounds it
+    return httpx.AsyncClient(
+        follow_redirects=False,
+        timeout=None,  # noqa: S113  # read_jwks bounds it
+        headers=headers,
+        verify=settings.tls(),
+    )

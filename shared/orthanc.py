@@ -50,6 +50,7 @@ class Orthanc:
             auth=(settings.user, settings.password.get_secret_value()),
             # A fixed set of our own headers; Orthanc would compress every answer, pictures too.
             headers={"Accept-Encoding": "identity"},
+            verify=settings.tls(),
             timeout=httpx.Timeout(settings.answer_seconds, connect=settings.connect_seconds),
             # Orthanc closes an idle connection after one second.
             limits=httpx.Limits(max_connections=settings.connections, keepalive_expiry=0.8),

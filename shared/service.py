@@ -18,6 +18,7 @@ from shared.cancellation import only_ours, within
 from shared.keys import Keys
 from shared.logs import configure_logs
 from shared.settings import ServiceSettings
+from shared.tls import trouble
 from shared.tokens import TokenVerifier
 
 log = structlog.get_logger()
@@ -113,7 +114,7 @@ async def _ask(check: Check, seconds: float) -> str:
     except TimeoutError:
         return f"no answer within {seconds:g} s"
     except Exception as error:  # noqa: BLE001  # a readiness answer must name any failure, and never fail itself
-        return f"{type(error).__name__}: {error}"[:200]
+        return f"{type(error).__name__}: {trouble(error) or error}"[:200]
     return "ok"
 
 

@@ -4,13 +4,14 @@ A secret may also be given as a file: `..._FILE` (shared/secret_files.py).
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from shared.secret_files import SettingsWithFiles
+from shared.tls import Dependency
 
 PREFIX = "EXAMFLOW_"
 
@@ -27,7 +28,7 @@ FacilityZone = Annotated[
 ]
 
 
-class OrthancSettings(BaseModel):
+class OrthancSettings(Dependency):
     """Where Orthanc answers over HTTP, and the account this service has there."""
 
     url: str
@@ -38,7 +39,7 @@ class OrthancSettings(BaseModel):
     connections: int = Field(40, description="at most this many at once; Orthanc has 50 threads")
 
 
-class BrokerSettings(BaseModel):
+class BrokerSettings(Dependency):
     """RabbitMQ; the user name in the URL is also the AMQP `user_id` of what is published."""
 
     url: SecretStr
@@ -48,7 +49,7 @@ class BrokerSettings(BaseModel):
     prefetch: int = Field(64, description="messages in hand at once")
 
 
-class TokenSettings(BaseModel):
+class TokenSettings(Dependency):
     """Whose tokens are believed: keys by JWKS (path or URL), issuer, audience, and the names of two claims."""
 
     jwks: str
@@ -94,7 +95,15 @@ class ServiceSettings(SettingsWithFiles):
     broker: BrokerSettings
     tokens: TokenSettings
     audit: AuditSettings = AuditSettings()
+    ca_file: Path | None = Field(None, description="PEM of the authorities that vouch for every server asked over TLS")
     profile: Literal["production", "local"] = Field("production", description="local: weak secrets are taken")
     log_level: str = "INFO"
     cors_origins: list[str] = Field([])
     ready_seconds: float = Field(2.0, description="the longest wait of one readiness check")
+
+    @model_validator(mode="after")
+    def _one_authority_for_all(self) -> Self:
+        for group in (getattr(self, name) for name in type(self).model_fields):
+            if isinstance(group, Dependency):
+                group.ca_file = group.ca_file or self.ca_file
+        return self

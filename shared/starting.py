@@ -1,5 +1,6 @@
 """A service's settings at its start: it does not start on wrong or weak ones, and says why in a sentence for each."""
 
+import ssl
 from collections.abc import Iterator
 from typing import TypeVar
 
@@ -8,6 +9,7 @@ from pydantic_settings import SettingsError
 
 from shared.secret_files import SettingsRefused, variable
 from shared.settings import PREFIX, ServiceSettings
+from shared.tls import Dependency
 from shared.weak_secrets import complaints
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)
@@ -21,11 +23,28 @@ def read_settings(kind: type[SettingsT]) -> SettingsT:
         raise SystemExit(f"The service does not start: {error}") from None
     except ValidationError as error:
         raise SystemExit("\n".join(_invalid(error))) from None
+    told = list(_authorities(settings))
     if settings.profile != "local":
-        told = [_weak(variable(path, PREFIX), why) for path, why in complaints(settings)]
-        if told:
-            raise SystemExit("\n".join(told))
+        told += [_weak(variable(path, PREFIX), why) for path, why in complaints(settings)]
+    if told:
+        raise SystemExit("\n".join(told))
     return settings
+
+
+def _authorities(settings: ServiceSettings) -> Iterator[str]:
+    """What is wrong with the files of those who vouch for servers."""
+    groups = ((name, group) for name, group in settings if isinstance(group, Dependency))
+    own = [((name, "ca_file"), group.ca_file) for name, group in groups if group.ca_file != settings.ca_file]
+    for path, file in (*own, (("ca_file",), settings.ca_file)):
+        try:
+            Dependency(ca_file=file).tls()
+        except ssl.SSLError:
+            why = "holds no certificate in PEM"
+        except OSError as error:
+            why = f"cannot be read ({error.strerror})"
+        else:
+            continue
+        yield f"The service does not start: {variable(path, PREFIX)} names the file {file}, which {why}."
 
 
 def _invalid(error: ValidationError) -> Iterator[str]:

@@ -81,6 +81,7 @@ def administering(settings: Settings) -> Iterator[BrokerAdmin]:
         base_url=plain,
         auth=(url.username, url.password),
         timeout=settings.examflow_answer_seconds,
+        verify=settings.tls(),
         trust_env=False,  # a proxy of the shell has no business between an administrator and the broker
     ) as http:
         yield BrokerAdmin(http)

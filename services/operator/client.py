@@ -69,6 +69,9 @@ def connected(settings: Settings) -> Iterator[Client]:
         )
     headers = {"Authorization": f"Bearer {settings.examflow_token.get_secret_value()}"}
     with httpx.Client(
-        base_url=settings.examflow_url, headers=headers, timeout=settings.examflow_answer_seconds
+        base_url=settings.examflow_url,
+        headers=headers,
+        timeout=settings.examflow_answer_seconds,
+        verify=settings.tls(),
     ) as http:
         yield Client(http)

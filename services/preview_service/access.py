@@ -36,6 +36,7 @@ class Access:
         self._http = HttpxAiohttpClient(
             base_url=settings.url,
             headers={"Authorization": f"Bearer {settings.token.get_secret_value()}"},
+            verify=settings.tls(),
             timeout=settings.answer_seconds,
             limits=httpx.Limits(max_connections=settings.connections, keepalive_expiry=4.0),
         )

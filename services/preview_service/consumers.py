@@ -47,7 +47,8 @@ class Listening:
 
     async def _hear(self) -> None:
         """One connection, from its beginning to its loss, which is an error."""
-        connection = await aio_pika.connect(address(self._settings), timeout=self._settings.confirm_seconds)
+        where, patience = address(self._settings), self._settings.confirm_seconds
+        connection = await aio_pika.connect(where, ssl_context=self._settings.tls(), timeout=patience)
         try:
             async with within(self._settings.confirm_seconds):
                 channel = await connection.channel()

@@ -1,11 +1,12 @@
 """The preview service's settings."""
 
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from shared.settings import BrokerSettings, ServiceSettings
+from shared.tls import Dependency
 
 
-class RegistrationSettings(BaseModel):
+class RegistrationSettings(Dependency):
     """Where the registration service answers, the service token it wants, and how long its answers are kept."""
 
     url: str

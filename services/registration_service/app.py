@@ -28,7 +28,7 @@ from services.registration_service.trail import api as trail_api
 from services.registration_service.trail.anchoring import Anchoring
 from services.registration_service.trail.sealing import Sealing
 from services.registration_service.vouching import Vouching
-from shared.broker import Publisher, make_broker, running
+from shared.broker import Publisher, make_broker, running, trusted
 from shared.orthanc import Orthanc
 from shared.service import create_service, every
 from shared.starting import read_settings
@@ -52,6 +52,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     bindings = Bindings(settings.broker, settings.management_url) if settings.management_url else None
 
     async def fed() -> None:
+        await trusted(broker, settings.broker)
         await consuming.answers()
         if bindings:
             await bindings.answers()

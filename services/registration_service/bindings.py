@@ -27,11 +27,12 @@ class Bindings:
         amqp = URL(settings.url.get_secret_value())
         vhost, exchange = quote(amqp.path.strip("/") or "/", safe=""), quote(settings.exchange, safe="")
         self._address = f"{management_url}/api/exchanges/{vhost}/{exchange}/bindings/source"
+        self._tls = settings.tls()
         self._account = (amqp.user or "", amqp.password or "")
 
     async def answers(self) -> None:
         """Readiness: every binding that registration needs is there; raises where not."""
-        async with httpx.AsyncClient(auth=self._account, trust_env=False) as http:
+        async with httpx.AsyncClient(auth=self._account, verify=self._tls, trust_env=False) as http:
             answer = await http.get(self._address)
         answer.raise_for_status()
         missing = NEEDED - {(bound["destination"], bound["routing_key"]) for bound in answer.json()}

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_sessionmaker, create_async_engine
 
+from services.registration_service.database_address import address
 from services.registration_service.schema_version import check_schema
 from services.registration_service.settings import DatabaseSettings
 from shared.errors import DatabaseAway
@@ -30,14 +31,15 @@ class Database:
             "idle_in_transaction_session_timeout": str(round(settings.idle_seconds * 1000)),
             "application_name": "examflow-registration",
         }
+        url, tls = address(settings)
         self._engine = create_async_engine(
-            settings.url.get_secret_value(),
+            url,
             pool_size=settings.connections,
             max_overflow=0,
             pool_timeout=settings.connection_wait_seconds,
             pool_pre_ping=True,
             hide_parameters=True,  # an error ends in a log line, and a description may name the patient
-            connect_args={"timeout": settings.connect_seconds, "server_settings": limits},
+            connect_args={"timeout": settings.connect_seconds, "server_settings": limits, **tls},
         )
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False)
 

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import parse_qs, urlsplit
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, field_validator
 
 from services.registration_service.link import is_host_name
 from shared.settings import FacilityZone, ServiceSettings
+from shared.tls import Dependency
 
 
 def _host_name(host: str) -> str:
@@ -18,10 +20,12 @@ def _host_name(host: str) -> str:
 UrlHost = Annotated[str, AfterValidator(_host_name)]
 
 
-class DatabaseSettings(BaseModel):
+class DatabaseSettings(Dependency):
     """PostgreSQL; time limits are enforced by the server."""
 
-    url: SecretStr = Field(description="postgresql+asyncpg://user:password@host:port/database")
+    url: SecretStr = Field(
+        description="postgresql+asyncpg://user:password@host:port/database; over TLS with ?sslmode=verify-full"
+    )
     connections: int = Field(10, description="at most this many, for requests and events together")
     connection_wait_seconds: float = Field(5.0, description="the longest wait for a free connection")
     connect_seconds: float = 3.0
@@ -30,6 +34,13 @@ class DatabaseSettings(BaseModel):
     idle_seconds: float = Field(
         60.0, description="the longest that a transaction stands still: then its locks are freed"
     )
+
+    @field_validator("url")
+    @classmethod
+    def _verified_or_plain(cls, url: SecretStr) -> SecretStr:
+        if parse_qs(urlsplit(url.get_secret_value()).query).get("sslmode") not in (None, ["verify-full"]):
+            raise ValueError("sslmode may be verify-full alone: the others do not verify the server")
+        return url
 
 
 class ReconcilerSettings(BaseModel):

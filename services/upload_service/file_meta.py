@@ -20,7 +20,7 @@ class FileMeta:
 
 
 def read_file_meta(begin: bytes, *, whole: bool) -> FileMeta | None:
-    """None where more bytes are needed. Raises DicomBroken where it has a sequence, is cut off, or lies of its length."""
+    """None where more bytes are needed. Raises DicomBroken for a sequence, a cut, a lie about its length."""
     # It is explicit; some writers have it implicit. Its group length lies now and then a little, and is not needed.
     encoding = EXPLICIT if is_known(begin[_BEGINS + 4 : _BEGINS + 6]) else IMPLICIT
     told = 0

@@ -2,12 +2,16 @@
 
 import asyncio
 import os
+from pathlib import Path
 
 from alembic import context
+from pydantic import SecretStr
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from services.registration_service.database_address import address
 from services.registration_service.models import Base
+from services.registration_service.settings import DatabaseSettings
 from shared.secret_files import secret_of
 
 # The services cannot shorten it: it is the owner's, as the tables are.
@@ -25,7 +29,12 @@ def _migrate(connection: Connection) -> None:
 
 
 async def _run() -> None:
-    engine = create_async_engine(secret_of("EXAMFLOW_DATABASE__URL"))
+    ca_file = os.environ.get("EXAMFLOW_DATABASE__CA_FILE") or os.environ.get("EXAMFLOW_CA_FILE")
+    settings = DatabaseSettings(
+        url=SecretStr(secret_of("EXAMFLOW_DATABASE__URL")), ca_file=Path(ca_file) if ca_file else None
+    )
+    url, tls = address(settings)
+    engine = create_async_engine(url, connect_args=tls)
     async with engine.begin() as connection:
         await connection.run_sync(_migrate)
     await engine.dispose()

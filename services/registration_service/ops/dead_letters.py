@@ -42,6 +42,7 @@ class DeadLetters:
         queue: str = DEAD_QUEUE,
     ) -> None:
         self._url = str(URL(broker.url.get_secret_value()).update_query(heartbeat=broker.heartbeat_seconds))
+        self._tls = broker.tls()
         self._connect_seconds = broker.confirm_seconds
         self._copies = copies
         self._database = database
@@ -88,7 +89,7 @@ class DeadLetters:
     async def _connected(self) -> AsyncIterator[AbstractConnection]:
         """A connection that does not restore itself: on a new channel the old numbers would name other letters."""
         with broker_away():
-            connection = await aio_pika.connect(self._url, timeout=self._connect_seconds)
+            connection = await aio_pika.connect(self._url, ssl_context=self._tls, timeout=self._connect_seconds)
         try:
             yield connection
         finally:
