@@ -116,11 +116,11 @@ async def _fetched(settings: TokenSettings) -> bytes:
 
 
 def _client(settings: TokenSettings) -> httpx.AsyncClient:
-    """The client for the JWKS alone; its time limit is the whole reading's."""
+    """The client for the JWKS alone; read_jwks bounds the whole reading."""
     headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
     return httpx.AsyncClient(
         follow_redirects=False,
-        timeout=None,  # noqa: S113  # read_jwks bounds it
+        timeout=settings.read_seconds,
         headers=headers,
         verify=settings.tls(),
     )
