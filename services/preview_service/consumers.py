@@ -8,6 +8,7 @@ between is gone, so all that was known is forgotten. docs/decisions/0016-a-queue
 import asyncio
 import contextlib
 import uuid
+from collections.abc import Iterator
 
 import aio_pika
 import structlog
@@ -33,7 +34,6 @@ class Listening:
     def __init__(self, remembered: Remembered, settings: RightsSettings) -> None:
         self._remembered = remembered
         self._settings = settings
-        self.queue = ""
 
     async def hear(self) -> None:
         """Hear for as long as one connection lasts; whoever calls this calls it again and again."""
@@ -41,9 +41,6 @@ class Listening:
             await self._hear()
         except NOT_CONFIRMED as error:
             log.warning("rights.unheard", kind=type(error).__name__, why=str(error))
-        finally:
-            LISTENING.set(0)
-            self._remembered.empty()
 
     async def _hear(self) -> None:
         """One connection, from its beginning to its loss, which is an error."""
@@ -54,15 +51,27 @@ class Listening:
                 channel = await connection.channel()
                 queue = await self._own_queue(channel)
                 await queue.consume(self._take)
-            self._remembered.empty()  # what was answered before the queue was bound may have changed unheard
-            self.queue = queue.name
-            LISTENING.set(1)
-            log.info("rights.heard", queue=queue.name)
-            await self._until_lost(connection, channel, queue.name)
+            with self._heard(queue.name):
+                await self._until_lost(connection, channel, queue.name)
         finally:
             with contextlib.suppress(*NOT_CONFIRMED):
                 async with within(self._settings.confirm_seconds):
                     await connection.close()
+
+    @contextlib.contextmanager
+    def _heard(self, queue: str) -> Iterator[None]:
+        """What was answered before the queue was bound may have changed unheard; so may, from its loss on, the rest.
+
+        While there is none, answers end with their time alone: then nothing is emptied by an attempt that fails.
+        """
+        self._remembered.empty()
+        LISTENING.set(1)
+        log.info("rights.heard", queue=queue)
+        try:
+            yield
+        finally:
+            LISTENING.set(0)
+            self._remembered.empty()
 
     async def _own_queue(self, channel: AbstractChannel) -> AbstractQueue:
         """Its bound is the policy `preview` of definitions.json. A name that was used may be taken for a while yet."""

@@ -10,7 +10,7 @@ from aio_pika.abc import AbstractChannel, AbstractQueue
 from aiormq.exceptions import ChannelAccessRefused, ChannelLockedResource
 
 from deploy.local.system import System
-from tests.integration.queues import channel_of, send, take
+from tests.integration.queues import channel_of, send, soon, take
 
 USER = "preview_rights"
 KEY = "exam.rights-changed"
@@ -39,7 +39,13 @@ async def test_its_queue_is_bounded_by_the_server(system: System) -> None:
         where = f"http://{system.backing.management}/api/queues/%2F/{queue.name}"
         auth = ("admin", system.secrets.rabbitmq_admin)
         async with httpx.AsyncClient(auth=auth, trust_env=False) as client:
-            found = (await client.get(where)).json()
+
+            async def told() -> dict[str, Any] | None:
+                answer: dict[str, Any] = (await client.get(where)).json()
+                return answer if "policy" in answer else None
+
+            found = await soon(told, 30, "what the management interface learns every 5 s")
+    assert found is not None
     assert found["policy"] == "preview"
     assert found["effective_policy_definition"]["overflow"] == "drop-head"
     assert found["effective_policy_definition"]["max-length"] == 100_000

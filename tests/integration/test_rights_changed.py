@@ -22,7 +22,7 @@ from tests.integration.replicas import Replica, started
 from tests.running import eventually, registered, upload
 
 HEARD_SECONDS = 2.0
-SHORT_SECONDS = 3.0
+SHORT_SECONDS = 5.0
 MARGIN = 3
 HITS, LISTENING, KEPT = "examflow_rights_hits_total", "examflow_rights_listening", "examflow_rights_remembered"
 ENDED = 'examflow_rights_changes_total{outcome="%s"}'
@@ -158,7 +158,6 @@ def test_while_the_broker_is_away_what_was_said_ends_with_its_time(shown: Shown)
             assert replica.is_ready()
             shown.remembered_by(replica)
         shown.for_bob_alone()
-        assert shown.status(one) == 200, "an answer that is kept holds where no change is heard"
         _within(SHORT_SECONDS, lambda: _refused(shown, [one, other]), "both refuse")
 
 
@@ -181,9 +180,8 @@ def test_a_lost_connection_forgets_all(shown: Shown, replicas: list[Replica]) ->
     management = shown.broken.running.at("RABBITMQ_MANAGEMENT_URL")
 
     def holders() -> list[str]:
-        found = management.get("/api/queues/%2F").json()
-        rights = [queue for queue in found if queue["name"].startswith("preview.rights.")]
-        return [queue["owner_pid_details"]["name"] for queue in rights if queue.get("owner_pid_details")]
+        found = [one for one in management.get("/api/connections").json() if one.get("user") == "preview_rights"]
+        return [one["name"] for one in found] if len(found) == len(replicas) else []
 
     before = {queue["name"] for queue in management.get("/api/queues/%2F").json()}
     for connection in eventually(holders, what="the replicas' connections"):

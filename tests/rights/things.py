@@ -135,12 +135,16 @@ class Things:
     def state(self) -> list[Any]:
         """All that a refusal must not change."""
         seen: list[Any] = [self.internal(image.orthanc_id) for image in (self.registered, self.waiting)]
-        record = f"/examens-medicaux/images/{self.registered.image_id}"
-        seen.append(self.ask("registration", "oversee", "GET", record).json())
+        seen.append(self._read("oversee", f"/examens-medicaux/images/{self.registered.image_id}"))
         for exam in (self.exam, *self._exams.values()):
-            images = self.ask("registration", "oversee", "GET", f"/examens-medicaux/{exam}/images").json()
-            seen += [self.ask("registration", "his", "GET", f"/examens-medicaux/{exam}").json(), images]
+            seen.append(self._read("his", f"/examens-medicaux/{exam}"))
+            seen.append(self._read("oversee", f"/examens-medicaux/{exam}/images"))
         return seen
+
+    def _read(self, role: str, path: str) -> Any:
+        answer = self.ask("registration", role, "GET", path)
+        assert answer.status_code == 200, f"{role} gets {answer.status_code} at {path}"
+        return answer.json()
 
 
 def picture(**tags: str) -> bytes:
