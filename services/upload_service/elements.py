@@ -6,13 +6,23 @@ be killed that way.
 
 from collections.abc import Collection
 
-from services.upload_service.encoding import IMPLICIT, ITEM, MARKS, SEQUENCE_END, UNDEFINED, Encoding, Head
+from services.upload_service.encoding import (
+    IMPLICIT,
+    ITEM,
+    MARKS,
+    SEQUENCE_END,
+    UNDEFINED,
+    Encoding,
+    Head,
+    could_be_one,
+)
 from services.upload_service.errors import DicomBroken
 from services.upload_service.sequences import PIXELS, Opened, must_be_looked_into, opened_by
 
 DEEPEST = 32  # sequences inside one another
 MOST = 1_000_000  # elements of one data set, with those in sequences and the fragments of pixel data: a second to walk
 DISORDERED = 1_000  # elements that come behind one of a higher tag: Orthanc looks for the place of each one by one
+WILD = 64 * 1024  # bytes by which a length behind the pixels, or of an item, may reach beyond the end of the file
 LONGEST = 64 * 1024  # bytes of a value that is asked for; a longer one is none
 
 
@@ -37,6 +47,7 @@ class Walk:
         self._at = 0  # where the next head begins
         self._begun = b""  # a head or a wanted value that has not come in whole
         self._open: list[Opened] = []
+        self._claimed = 0  # the farthest that an item says it reaches
         self._highest = [0]  # tag so far, in the data set and in the item that is open at each level
         self._disordered = 0
 
@@ -56,6 +67,9 @@ class Walk:
     @property
     def cut_off(self) -> bool:
         """Whether the data end within an element; of encapsulated pixels and of what follows pixels Orthanc judges."""
+        # Orthanc makes room for what a length says, before it looks whether so much is there.
+        if max(self._claimed, self._at) > self.size + WILD:
+            return True
         if self.pixels_at is not None:
             return self.size < self.least_size
         self._close()
@@ -79,8 +93,9 @@ class Walk:
     def _mark(self, head: Head, within: Opened | None, start: int) -> bool:
         """Over the beginning of an item or fragment, or the end of an item or sequence."""
         tag, _, length, value = head
-        if tag == ITEM and within and within.fragments and length != UNDEFINED:
-            value += length
+        if tag == ITEM and length != UNDEFINED:
+            self._claimed = max(self._claimed, start + value + length)
+            value += length if within and within.fragments else 0
         elif tag == SEQUENCE_END and within and within.end is None:
             self._leave()
         if tag == ITEM:
@@ -89,12 +104,15 @@ class Walk:
         return True
 
     def _element(self, head: Head, encoding: Encoding, data: bytes, start: int) -> bool:
-        tag, _, length, value = head
+        tag, vr, length, value = head
+        # DCMTK and the reader of Orthanc itself, which ends at the pixels, make different lengths of it.
+        if vr is not None and self.pixels_at is None and not could_be_one(vr):
+            raise DicomBroken(what_en="an element has no VR that exists", what_fr="un élément n'a pas de VR qui existe")
         begins_with = 0
         if must_be_looked_into(head):
             if value + 4 > len(data):
                 return False
-            begins_with = (IMPLICIT if head[1] else encoding).tag(data, value)
+            begins_with = (IMPLICIT if vr else encoding).tag(data, value)
         opened = opened_by(head, encoding, begins_with, start + value + length)
         if not self._open:
             if tag in self._wanted and not opened and length <= LONGEST:

@@ -50,6 +50,11 @@ def is_long(vr: bytes) -> bool:
     return vr in LONG_VRS or (vr not in SHORT_VRS and vr.isalpha() and vr.isupper())
 
 
+def could_be_one(vr: bytes) -> bool:
+    """Whether it is a VR, or may become one: two capitals."""
+    return vr in SHORT_VRS or is_long(vr)
+
+
 def is_known(vr: bytes) -> bool:
     """Whether PS3.5 6.2 has this VR."""
     return vr in SHORT_VRS or vr in LONG_VRS
