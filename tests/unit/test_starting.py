@@ -100,10 +100,23 @@ def test_each_service_ends_with_the_sentence_alone(app: str) -> None:
         cwd=REPO,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 1
     assert done.stdout == ""
     [line] = done.stderr.splitlines()
     assert line.startswith("The service does not start: EXAMFLOW_ORTHANC__PASSWORD is a default that everybody knows.")
+
+
+@pytest.mark.parametrize("name", ["EXAMFLOW_CA_FILE", "EXAMFLOW_ORTHANC__CA_FILE"])
+@pytest.mark.parametrize(("content", "says"), [(None, "cannot be read"), ("no PEM", "holds no certificate in PEM")])
+def test_an_authority_that_cannot_be_read_is_told(
+    name: str, content: str | None, says: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "ca.pem"
+    if content:
+        path.write_text(content)
+    monkeypatch.setenv(name, str(path))
+    [line] = refused()
+    assert line.startswith(f"The service does not start: {name} names the file {path}, which {says}")
