@@ -19,10 +19,12 @@ GONE = "the issuer has not answered"
 
 
 class Reads:
-    """Counts the readings; while `away` is set, each waits for it and fails."""
+    """Counts the readings; each waits for `held`. Where `away` is given, each waits for that and fails."""
 
     def __init__(self) -> None:
         self.count = 0
+        self.held = asyncio.Event()
+        self.held.set()
         self.away: asyncio.Event | None = None
 
     async def __call__(self, settings: TokenSettings) -> object:
@@ -30,6 +32,7 @@ class Reads:
         if self.away:
             await self.away.wait()
             raise jwks_module.NoKeys("away", GONE)
+        await self.held.wait()
         return await jwks_module.read_jwks(settings)
 
 
@@ -164,11 +167,15 @@ async def test_many_at_once_do_not_wait_where_there_never_was_a_key(jwks: Path, 
 
 async def test_one_who_leaves_does_not_stop_the_reading_for_the_others(jwks: Path, reads: Reads) -> None:
     verifier = verifier_of(jwks)
+    reads.held.clear()
     impatient = asyncio.create_task(verifier.verify(token()))
     await asyncio.sleep(0)
     impatient.cancel()
     await asyncio.gather(impatient, return_exceptions=True)
-    await verifier.keys.read()
+    patient = asyncio.create_task(verifier.keys.read())
+    await asyncio.sleep(0)
+    reads.held.set()
+    await patient
     assert (await verifier.verify(token())).sub == "alice"
     assert reads.count == 1
 
