@@ -100,5 +100,5 @@ test: servers ## all tests; BACKENDS=containers runs the servers in Docker, ARGS
 chaos: servers ## the loss lab as stated, about an hour: N=2000 images a row, ONLY=pattern chooses rows
 	@$(PYTHON_) -m pytest tests/chaos --chaos '$(or $(N),2000)' $(if $(ONLY),-k '$(ONLY)') $(ARGS)
 
-mutate-permissions: servers ## take each check of rights out in turn: the table of routes and roles must fail
-	@$(PYTHON_) -m tests.mutation
+mutate-permissions: servers ## take each check of rights out in turn: the table of routes and roles must fail (ONLY=text)
+	@$(PYTHON_) -m tests.mutation '$(ONLY)'
