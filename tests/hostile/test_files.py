@@ -42,7 +42,6 @@ def test_a_body_that_does_not_say_how_long_it_is(besieged: Besieged, name: str) 
     body, stores = BODIES[name].content, besieged.door.stores
     pieces = (body[start : start + 65536] for start in range(0, len(body), 65536))
     answer = besieged.running.client().post("/dicom/upload", content=pieces, headers=HEADERS)
-    assert answer.content, (answer.status_code, answer.headers)
     is_refused(answer, BODIES[name])
     # What flows when its limit is passed is cut off, and Orthanc stores nothing of it.
     assert besieged.door.stores <= stores + (name == "over the limit")
