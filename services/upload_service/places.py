@@ -27,7 +27,7 @@ class PlaceSettings(BaseModel):
     flowing: int = Field(
         32, ge=1, description="files that flow to Orthanc, each on a thread of its; below its connections"
     )
-    flowing_wait_seconds: float = Field(20.0, ge=0, description="the longest that a file waits before it flows")
+    flowing_wait_seconds: float = Field(50.0, ge=0, description="the longest that a file waits before it flows")
 
 
 class Places:

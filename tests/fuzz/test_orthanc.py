@@ -1,16 +1,22 @@
 """What the gate passes of damaged files, given to a real Orthanc: it takes or refuses each, and goes on."""
 
 import itertools
+import os
+import shutil
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
+from deploy.local import lifecycle
+from deploy.local.layout import Layout
+from deploy.local.ports import Ports
+from deploy.local.system import create
 from services.upload_service.dicom import read_header
 from services.upload_service.syntaxes import TAKEN
 from shared.errors import Problem
+from tests.conftest import RUN
 from tests.fuzz.mutations import BASES, damaged
-from tests.integration import faulty
 from tests.integration.faulty import Faulty
 
 MANY = 150
@@ -22,7 +28,14 @@ def sacrificed(request: pytest.FixtureRequest) -> Iterator[Faulty]:
     """An Orthanc of our own: another's would be lost with ours."""
     if request.config.getoption("--backends") != "local":
         pytest.skip("looks at the pid of a local process")
-    yield from faulty.make("orthanc")
+    root = RUN / f"test-fuzz-{os.getpid()}"
+    system = create(root, ports=Ports.free(), programs=("orthanc",))
+    try:
+        lifecycle.up(system, print)
+        yield Faulty(system)
+    finally:
+        lifecycle.clean(Layout(root), print)
+        shutil.rmtree(root, ignore_errors=True)
 
 
 def passed() -> Iterator[bytes]:

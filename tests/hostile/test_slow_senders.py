@@ -33,7 +33,7 @@ def test_each_is_cut_at_its_deadline(besieged: Besieged) -> None:
         eventually(lambda: len(normal) > 5, what="normal uploads")
     assert {one.status for one in told} == {408}
     assert {cast("str", json.loads(one.body)["type"]) for one in told} == {"/problems/sent-too-slowly"}
-    # Twice the window at most, and what flows waits its turn at one of the 32 connections.
+    # Twice the window at most, and what flows waits its turn at one of the 20 connections.
     assert max(one.seconds for one in told) < 3 * 4 * DEADLINE
     assert set(normal) == {201}
     assert besieged.cuts() == cut + MANY
