@@ -185,9 +185,9 @@ class Queues:
         return [_message(found) for found in answer.json()]
 
     def depths(self) -> dict[str, int]:
-        """Messages of each queue, in the hand of a consumer or not."""
+        """Messages of each queue, in the hand of a consumer or not. Nobody else may touch one that is exclusive."""
         found = self.http.get("/queues/%2F").raise_for_status().json()
-        return {queue["name"]: queue.get("messages", 0) for queue in found}
+        return {queue["name"]: queue.get("messages", 0) for queue in found if not queue.get("exclusive")}
 
     def undone(self) -> dict[str, int]:
         """What lies in the queues that registration works on, its retries too."""
