@@ -1,7 +1,8 @@
 """Which requests are audited, and how each ended: a record is kept before the answer leaves.
 
 `@audited("image.view")` below a route's decorator says what it does. A route whose own transaction keeps the record of
-its success says `by_itself`: then only what was refused or failed is recorded here.
+its success says `by_itself`: then only what was refused or failed is recorded here. One that is asked again and again
+by programs says `denied_only`: then only who was denied is.
 """
 
 import contextvars
@@ -20,6 +21,7 @@ from shared.permission import Caller
 
 EndpointT = TypeVar("EndpointT", bound=Callable[..., Any])
 RECORDS = Counter("examflow_audit_records", "Audit records, by what became of them", ["way"])
+DENIED = "denied"
 _MARK = "__audited__"
 # Names in the path that say which exam or image a request is about.
 _EXAM, _SUBJECTS = "examenID", ("sopInstanceUID", "orthancInstanceId", "imageID", "id", "queue")
@@ -43,13 +45,14 @@ class Audited:
 
     action: str
     by_itself: bool
+    denied_only: bool
 
 
-def audited(action: str, *, by_itself: bool = False) -> Callable[[EndpointT], EndpointT]:
+def audited(action: str, *, by_itself: bool = False, denied_only: bool = False) -> Callable[[EndpointT], EndpointT]:
     """Mark a route's function as audited."""
 
     def mark(endpoint: EndpointT) -> EndpointT:
-        setattr(endpoint, _MARK, Audited(action, by_itself))
+        setattr(endpoint, _MARK, Audited(action, by_itself, denied_only))
         return endpoint
 
     return mark
@@ -81,10 +84,11 @@ class AuditedRoute(APIRoute):
             try:
                 answer = await handle(request)
             except Problem as problem:
-                record = _record(request, told.action, _ended(problem), problem)
-                await _auditor(request).record(record, must=problem.status != 401)
+                if not told.denied_only or _ended(problem) == DENIED:
+                    record = _record(request, told.action, _ended(problem), problem)
+                    await _auditor(request).record(record, must=problem.status != 401)
                 raise
-            if not told.by_itself:
+            if not (told.by_itself or told.denied_only):
                 ended = "unchanged" if answer.status_code == 304 else "done"
                 await _recorded_or_closed(request, _record(request, told.action, ended), answer)
             return answer
@@ -124,7 +128,7 @@ def _record(request: Request, action: str, outcome: str, problem: Problem | None
 
 def _ended(problem: Problem) -> str:
     if problem.hides or problem.status in (401, 403):
-        return "denied"
+        return DENIED
     if problem.status == 404:
         return "unknown"
     return "refused" if problem.status < 500 else "failed"

@@ -146,7 +146,7 @@ async def read_exam(exam_id: ExamPath, caller: ExamKeeper, database: Db) -> Exam
 
 
 @router.get("/dicom/instances/{orthancInstanceId}/registration", tags=["images"], responses=problems(404))
-@audited("image.fate", by_itself=True)
+@audited("image.fate", denied_only=True)
 async def read_registration(
     orthanc_id: Annotated[OrthancId, Path(alias="orthancInstanceId")], caller: Asker, database: Db
 ) -> RegistrationState:

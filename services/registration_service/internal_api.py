@@ -29,7 +29,7 @@ router = APIRouter(
 
 
 @router.get("/instances/{orthancInstanceId}")
-@audited("internal.read", by_itself=True)
+@audited("internal.read", denied_only=True)
 async def read_instance(
     request: Request, orthanc_id: Annotated[Name, Path(alias="orthancInstanceId", max_length=255)]
 ) -> InternalInstance:
@@ -40,7 +40,7 @@ async def read_instance(
 
 
 @router.get("/sop-instances/{sopInstanceUID}")
-@audited("internal.read", by_itself=True)
+@audited("internal.read", denied_only=True)
 async def read_sop_instance(
     request: Request, sop_instance_uid: Annotated[Name, Path(alias="sopInstanceUID", max_length=64)]
 ) -> InternalInstance:

@@ -58,7 +58,7 @@ async def upload(request: Request, response: Response, caller: Uploader) -> Uplo
 
 
 @router.get("/limits", responses=problems(401, 403, 503))
-@audited("upload.limits", by_itself=True)
+@audited("upload.limits", denied_only=True)
 async def limits(request: Request, caller: Uploader) -> UploadLimits:
     """The largest file, the form's fields and the transfer syntaxes that are taken."""
     settings: Settings = request.app.state.settings

@@ -37,7 +37,7 @@ Unregistered = Literal["waiting", "refused", "dead", "seen"]
 
 
 @router.get("/status")
-@audited("ops.status", by_itself=True)
+@audited("ops.status", denied_only=True)
 async def status(operator: Operator, desk: AtDesk) -> Status:
     """Whether anything is missing or needs a person. Answers 200 while servers are away, and says which."""
     return await read_status(desk)
@@ -121,7 +121,7 @@ async def timeline(name: ImageName, operator: Operator, desk: AtDesk) -> Timelin
 
 
 @router.get("/consumers")
-@audited("ops.consumers", by_itself=True)
+@audited("ops.consumers", denied_only=True)
 async def list_consumers(operator: Operator, desk: AtDesk) -> Consumers:
     """The queues that can be paused, and how they are doing."""
     return Consumers(items=await _consumers(desk))
