@@ -56,9 +56,11 @@ def _all(running: Running) -> Iterator[tuple[str, str]]:
     logs = running.root / "logs"
     for kept in (*(logs.iterdir() if logs.is_dir() else ()), *(REPO / "docs").rglob("*.json")):
         yield kept.name, kept.read_text(errors="replace")
-    for name, client in (*((name, running.at(name)) for name in SERVICES), *_reconciler(running)):
+    system = load(running.root)
+    assert system is not None
+    for name in ("upload", "registration", "preview", "reconciler"):
         for path in ("/metrics", "/openapi.json", "/docs", "/health/ready", "/nowhere", "/internal/instances/x"):
-            answer = client.get(path)
+            answer = httpx.get(system.service_url(name) + path, timeout=60, trust_env=False)
             yield f"{name} {path}", f"{answer.headers} {answer.text}"
     for path in ("/dicom/upload", "/nowhere", "/internal/instances/x", "/health/live"):
         answer = running.at("EXAMFLOW_URL").post(path)
@@ -67,10 +69,3 @@ def _all(running: Running) -> Iterator[tuple[str, str]]:
         for what in ("cmdline", "comm"):
             with contextlib.suppress(OSError):  # it has just ended
                 yield f"process {what}", (process / what).read_text(errors="replace")
-
-
-def _reconciler(running: Running) -> Iterator[tuple[str, httpx.Client]]:
-    system = load(running.root)
-    assert system is not None
-    with httpx.Client(base_url=system.service_url("reconciler"), timeout=60, trust_env=False) as client:
-        yield "reconciler", client
