@@ -134,8 +134,13 @@ class _Drawing:
         return self._misfiled(answer, records[0], entry) if records else self._invisible(answer, entry)
 
     def _is_unaudited(self, answer: Answer) -> bool:
-        """A message that always fails has not come so far: then its dead letter knows who sent it."""
-        audited = (answer.sop_uid, UPLOADER) in self._facts.audited
+        """A message that always fails has not come so far: then its dead letter knows who sent it.
+
+        Where the ledger does not know it either, its event was lost behind the broker's confirm: it came from somebody.
+        """
+        entry = self._facts.ledger.get(answer.orthanc_id)
+        actors = {UPLOADER} if entry is None or UPLOADER in entry.uploaders else {UPLOADER, "unknown"}
+        audited = not self._facts.audited.isdisjoint((answer.sop_uid, actor) for actor in actors)
         return not audited and answer.orthanc_id not in self._dead_letters
 
     def _is_as_sent(self, orthanc_id: str, stored: Stored) -> bool:
