@@ -67,6 +67,8 @@ def started(issuer: Issuer, log: Path, **settings: str) -> Iterator[Service]:
         "EXAMFLOW_ORTHANC__USER": "somebody",
         "EXAMFLOW_ORTHANC__PASSWORD": "secret",
         "EXAMFLOW_BROKER__URL": f"amqp://somebody:secret@{NOWHERE}/",
+        "EXAMFLOW_PROFILE": "local",
+        "EXAMFLOW_AUDIT__SPOOL": str(log.parent),
     }
     command = [sys.executable, "-m", "uvicorn", "--factory", "services.upload_service.app:create_app"]
     with log.open("ab") as out:
