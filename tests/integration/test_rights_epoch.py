@@ -4,6 +4,7 @@ import contextlib
 
 import pytest
 
+from deploy.local.system import System
 from services.registration_service import images, rights
 from services.registration_service.database import Database
 from services.registration_service.models import LedgerEntry
@@ -11,7 +12,7 @@ from services.registration_service.ops import correct
 from services.registration_service.vanished import settle_vanished
 from shared.events import DicomStored
 from shared.orthanc import Orthanc
-from tests.integration import given, rows
+from tests.integration import accounts, given, rows
 
 
 @pytest.fixture
@@ -70,12 +71,14 @@ async def test_unlinking_an_image_does_too(database: Database, exams: tuple[str,
 
 
 async def test_images_that_were_deleted_do_once_for_each_exam(
-    database: Database, orthanc: Orthanc, exams: tuple[str, str]
+    system: System, database: Database, exams: tuple[str, str]
 ) -> None:
     images_of = [await _registered(database, exam) for exam in (*exams, exams[0])]
     waiting = given.image()
     await given.take(database, waiting)
-    await settle_vanished(database, orthanc, [data.orthanc_instance_id for data in (*images_of, waiting)])
+    ids = [data.orthanc_instance_id for data in (*images_of, waiting)]
+    async with contextlib.aclosing(Orthanc(accounts.orthanc(system, "registration"))) as orthanc:
+        await settle_vanished(database, orthanc, ids)
     for exam in exams:
         assert await _told(database, exam) == (2, [2])
     async with database.transaction() as session:
