@@ -28,12 +28,12 @@ def write_keys(path: Path, *kids: str) -> None:
 
 
 def token(key: Any = RSA, algorithm: str = "RS256", kid: str | None = "rsa", **claims: Any) -> str:
-    """A token that is good for five minutes, unless the claims say otherwise; a claim of None is left out."""
+    """A token that is good for eight hours, unless the claims say otherwise; a claim of None is left out."""
     said = {
         "iss": ISSUER,
         "aud": AUDIENCE,
         "sub": "alice",
-        "exp": int(time.time()) + 300,
+        "exp": int(time.time()) + 8 * 3600,  # some are made when tests are collected, and used half an hour later
         "scope": "images:read dicom:upload",
         "groups": ["radiology", "ward 3"],
         **claims,
