@@ -39,6 +39,9 @@ def service_environment(system: System, name: str) -> dict[str, str]:
 def _uvicorn(port: int) -> dict[str, str]:
     return {
         "PYTHONUNBUFFERED": "1",
+        # Memory that was given back goes back: threads share two heaps, and large blocks are mapped each by itself.
+        "MALLOC_ARENA_MAX": "2",
+        "MALLOC_MMAP_THRESHOLD_": "131072",
         "UVICORN_HOST": HOST,
         "UVICORN_PORT": str(port),
         "UVICORN_LOOP": "uvloop",

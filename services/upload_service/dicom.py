@@ -71,7 +71,7 @@ class Gate:
         self._data_set: DataSet | None = None
         self._read = 0
 
-    def read(self, begin: bytes, *, whole: bool) -> Header | None:
+    def read(self, begin: bytes | bytearray, *, whole: bool) -> Header | None:
         """The header of a file whose first bytes are `begin`; None where more are needed to reach its end.
 
         Asked again with more of them, it goes on where it was. `whole` says that they are the whole file. Raises
@@ -81,14 +81,14 @@ class Gate:
         if begin[PREAMBLE : PREAMBLE + 4] != b"DICM":
             raise NotDicom
         if self._data_set is None:
-            refuse_active(begin[:PREAMBLE])
-            self._meta = read_file_meta(begin, whole=whole)
+            refuse_active(bytes(begin[:PREAMBLE]))
+            self._meta = read_file_meta(bytes(begin), whole=whole)
         if self._meta is not None:
             data_set = self._data_set or self._opened(self._meta)
-            data_set.feed(begin[self._read :])
+            data_set.feed(bytes(memoryview(begin)[self._read :]))
             self._read = len(begin)
             if whole or _is_behind(data_set):
-                return _header(begin, self._meta, data_set, whole=whole)
+                return _header(len(begin), self._meta, data_set, whole=whole)
         if len(begin) >= self._limit:
             raise HeaderTooLarge(limit=self._limit)
         return None
@@ -125,7 +125,7 @@ def _is_behind(data_set: DataSet) -> bool:
     return walk.size > FLOWS_FROM and walk.split[0] > _LAST_READ and has_no_pixels(sop_class)
 
 
-def _header(begin: bytes, meta: FileMeta, data_set: DataSet, *, whole: bool) -> Header:
+def _header(read: int, meta: FileMeta, data_set: DataSet, *, whole: bool) -> Header:
     walk, at = data_set.walk, meta.data_set_at
     tags = _tags(walk.values if walk else {})
     missing = [name for name in MANDATORY if not _usable(tags, name)]
@@ -140,7 +140,7 @@ def _header(begin: bytes, meta: FileMeta, data_set: DataSet, *, whole: bool) -> 
         return Header(tags, 0, at, data_set)
     if walk.pixels_at is not None:
         return Header(tags, at + walk.least_size if walk.least_size else 0, at + walk.pixels_at, data_set)
-    return Header(tags, 0, at + walk.split[1] if _is_behind(data_set) else len(begin), data_set)
+    return Header(tags, 0, at + walk.split[1] if _is_behind(data_set) else read, data_set)
 
 
 def _tags(values: dict[int, bytes]) -> Dataset:

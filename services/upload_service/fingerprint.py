@@ -20,10 +20,10 @@ _SEQUENCE_END = b"\xfe\xff\xdd\xe0\0\0\0\0"
 
 
 class Fingerprint:
-    """Of one file, fed piece by piece once its header is known: the header's elements, and a hash of what follows."""
+    """Of one file, fed piece by piece once its header is known: the header as it stands, and a hash of what follows."""
 
     def __init__(self, begin: bytes, header: Header) -> None:
-        self._header = begin[: header.pixels_at]
+        self.header = begin[: header.pixels_at]
         self._least_size = header.least_size
         self._hash = hashlib.sha256()
         self._size = header.pixels_at
@@ -66,12 +66,12 @@ class Fingerprint:
 
     def data_set(self) -> bytes:
         """The header behind the file meta information, as it stands."""
-        meta = read_file_meta(self._header, whole=True)
-        return self._header[meta.data_set_at :] if meta else self._header
+        meta = read_file_meta(self.header, whole=True)
+        return self.header[meta.data_set_at :] if meta else self.header
 
     def elements(self) -> Dataset:
         """The data set's elements before the pixel data."""
-        elements = dcmread(BytesIO(self._header), force=True, stop_before_pixels=True)
+        elements = dcmread(BytesIO(self.header), force=True, stop_before_pixels=True)
         elements.pop(_PADDING_TAG, None)
         return elements
 

@@ -76,8 +76,10 @@ class Receiving:
             return self._received(stored, header, partial(Fingerprint, content, header))
         self._place.stores((self._length or len(content)) + inflates_to)
         self._fingerprint = flowing = Fingerprint(content, header)
+        first = [flowing.header, content[header.pixels_at :]]
+        del content  # the fingerprint keeps the header; once it has flowed by, the rest is held by nobody
         async with self._place.flowing():
-            stored = await self._flow(content, header)
+            stored = await self._flow(first, header)
         return self._received(stored, header, lambda: flowing)
 
     def _received(self, stored: Stored, header: Header, fingerprint: Callable[[], Fingerprint]) -> Received:
@@ -99,7 +101,7 @@ class Receiving:
 
     async def _header(self, begin: bytearray, *, whole: bool) -> Header | None:
         """A small file is parsed here and now; a larger one may hold many elements, and goes to a thread."""
-        parse = partial(self._gate.read, bytes(begin), whole=whole)
+        parse = partial(self._gate.read, begin, whole=whole)
         # What few bytes inflate to may be much.
         at_once = len(begin) <= PARSED_AT_ONCE and DEFLATED.encode() not in begin
         return parse() if at_once else await asyncio.to_thread(parse)
@@ -116,10 +118,10 @@ class Receiving:
             self._place.holds(len(begin))
         return False
 
-    async def _flow(self, begin: bytes, header: Header) -> Stored:
+    async def _flow(self, first: list[bytes], header: Header) -> Stored:
         """Stream the file on; what stops it short (client, limit, form, gate) is raised instead of Orthanc's answer."""
         try:
-            return await self._orthanc.store(self._rest(begin, header))
+            return await self._orthanc.store(self._rest(first, header))
         except Exception as error:
             if self._failure is not None:
                 raise self._failure from None
@@ -127,8 +129,9 @@ class Receiving:
                 raise OrthancAway from error
             raise
 
-    async def _rest(self, begin: bytes, header: Header) -> AsyncIterator[bytes]:
-        yield begin
+    async def _rest(self, first: list[bytes], header: Header) -> AsyncIterator[bytes]:
+        while first:
+            yield first.pop(0)
         held = bytearray()
         try:
             async for piece in self._pieces:
