@@ -31,6 +31,8 @@ class Spool:
 
     def oldest(self, count: int) -> Sequence[tuple[int, bytes]]:
         """The first messages, with their numbers."""
+        if self._never_used():
+            return ()
         with self._lock, _disk():
             return self._opened().execute("SELECT id, body FROM messages ORDER BY id LIMIT ?", (count,)).fetchall()
 
@@ -41,6 +43,8 @@ class Spool:
 
     def held(self) -> tuple[int, int]:
         """How many messages, and their bytes."""
+        if self._never_used():
+            return 0, 0
         with self._lock, _disk():
             query = "SELECT count(*), coalesce(sum(length(body)), 0) FROM messages"
             count, size = self._opened().execute(query).fetchone()
@@ -52,6 +56,10 @@ class Spool:
             if self._file is not None:
                 self._file.close()
                 self._file = None
+
+    def _never_used(self) -> bool:
+        """Whether no process ever kept a message: who only looks leaves no file behind."""
+        return self._file is None and not self._path.exists()
 
     def _opened(self) -> sqlite3.Connection:
         if self._file is None:

@@ -20,12 +20,12 @@ class PlaceSettings(BaseModel):
     """The most that may be in flight at once."""
 
     uploads: int = Field(400, ge=1, description="uploads")
-    held: int = Field(64 * MIB, ge=1, description="bytes of them that this service holds")
+    held: int = Field(48 * MIB, ge=1, description="bytes of them that this service holds")
     storing: int = Field(
         2560 * MIB, ge=1, description="bytes on their way to Orthanc, which holds them three times over"
     )
     flowing: int = Field(
-        32, ge=1, description="files that flow to Orthanc, each on a thread of its; below its connections"
+        24, ge=1, description="files that flow to Orthanc, each on a thread of its; below its connections"
     )
     flowing_wait_seconds: float = Field(50.0, ge=0, description="the longest that a file waits before it flows")
 

@@ -176,3 +176,12 @@ async def test_what_strangers_try_is_neither_waited_for_nor_put_on_the_disk(sett
 async def test_without_its_background_work_nothing_is_let_through(settings: AuditSettings) -> None:
     with pytest.raises(AuditAway):
         await AuditSending("preview", Broker(), settings).record(one())  # type: ignore[arg-type]
+
+
+def test_who_only_looks_at_a_spool_leaves_no_file(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "deep" / "preview.sqlite", 10_000)
+    assert spool.held() == (0, 0)
+    assert spool.oldest(5) == ()
+    assert list(tmp_path.iterdir()) == []
+    spool.add(b"one")
+    assert Spool(tmp_path / "deep" / "preview.sqlite", 10_000).held() == (1, 3)

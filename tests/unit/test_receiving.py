@@ -5,33 +5,23 @@ import contextlib
 import hashlib
 import time
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRBigEndian
 
 from services.upload_service.dicom import text_of
 from services.upload_service.errors import (
     CutOff,
     DicomBroken,
-    FileEmpty,
-    FileMissing,
-    FileTooLarge,
-    FormBroken,
-    HeaderTooLarge,
-    NotDicom,
     SentTooSlowly,
-    TagsMissing,
     UploadsFull,
 )
 from services.upload_service.form import UploadForm
 from services.upload_service.pace import PaceSettings, paced
 from services.upload_service.places import Places
-from services.upload_service.receiving import PIECE, Received, Receiving
+from services.upload_service.receiving import PIECE, Receiving
 from services.upload_service.settings import Settings
-from services.upload_service.upload import _checked
-from shared.errors import OrthancAway, Problem, ScopeMissing, StorageFull, StoreRefused
-from shared.permission import Caller
+from shared.errors import OrthancAway, Problem
 from tests.unit.dicom_bytes import (
     DEFLATED,
     SEQUENCE_END,
@@ -43,40 +33,10 @@ from tests.unit.dicom_bytes import (
     meta,
     nested,
 )
-from tests.unit.multipart import CONTENT_TYPE, arriving, file_part, form, part
+from tests.unit.multipart import CONTENT_TYPE, arriving, file_part, form
 from tests.unit.orthanc_double import OrthancDouble
+from tests.unit.receiving import BUFFERED, MIB, NOISE, receive, refused
 from tests.unit.settings import SHARED
-
-BUFFERED = 10_000
-LARGE = 4 * PIECE
-MIB = 1024 * 1024
-NOISE = bytes(number * number % 251 for number in range(LARGE))
-COMMENTS = ("PatientComments", "ImageComments", "AdditionalPatientHistory")
-ALICE = Caller("alice", frozenset({"dicom:upload"}))
-WRITER = Caller("wanda", frozenset({"dicom:upload", "images:write"}))
-
-
-async def receive(
-    body: bytes,
-    orthanc: OrthancDouble,
-    *,
-    chunk: int = 65536,
-    caller: Caller = WRITER,
-    limit: int = 10**9,
-    length: int | None = None,
-    **more: Any,
-) -> Received:
-    settings = Settings(**{**SHARED, "buffered_file": BUFFERED, "header_limit": 100_000, **more})
-    upload = UploadForm(CONTENT_TYPE, arriving(body, chunk), limit)
-    with Places(settings.places).taken() as place:
-        return await Receiving(_checked(upload, caller), orthanc, settings, place, length).store()
-
-
-async def refused(body: bytes, orthanc: OrthancDouble, kind: type[Problem], **more: Any) -> None:
-    with pytest.raises(Problem) as problem:
-        await receive(body, orthanc, **more)
-    assert type(problem.value) is kind
-    assert orthanc.stored == []
 
 
 @pytest.mark.parametrize("chunk", [1, 999, 65536])
@@ -146,52 +106,6 @@ async def test_a_large_file_without_pixels_is_held_whole() -> None:
     assert orthanc.stored == [content]
     assert orthanc.chunks == []
     assert received.size == len(content)
-
-
-@pytest.mark.parametrize(
-    ("content", "kind"),
-    [
-        (b"", FileEmpty),
-        (b"not dicom", NotDicom),
-        (b"\x89PNG" + NOISE, NotDicom),
-        (dicom(without=["SOPInstanceUID"]), TagsMissing),
-        (dicom(without=["SOPInstanceUID"], pixels=NOISE), TagsMissing),
-        (dicom(pixels=b"p" * 500)[:-1], CutOff),
-        (dicom(ExplicitVRLittleEndian, **dict.fromkeys(COMMENTS, "c" * 60_000), pixels=NOISE), HeaderTooLarge),
-        (meta() + identity() + element(0x00290010, b"OB", b"x" * 20_000, length=10**8), CutOff),
-    ],
-)
-async def test_what_the_gate_refuses_never_reaches_orthanc(content: bytes, kind: type[Problem]) -> None:
-    orthanc = OrthancDouble()
-    await refused(form(file_part(content)), orthanc, kind)
-    assert orthanc.cut_off == []
-
-
-async def test_a_file_cut_off_in_its_pixels_is_cut_off_for_orthanc_too() -> None:
-    content, orthanc = dicom(pixels=NOISE), OrthancDouble()
-    await refused(form(file_part(content[:-1])), orthanc, CutOff)
-    assert len(orthanc.cut_off) == 1
-
-
-@pytest.mark.parametrize(
-    ("body", "kind"),
-    [
-        (form(file_part(dicom(pixels=NOISE)))[:-9], FormBroken),
-        (form(file_part(dicom(pixels=NOISE)))[: -PIECE - 9], FormBroken),
-        (form(file_part(dicom(pixels=NOISE)), part("examenID", b"x" * 37)), FormBroken),
-    ],
-)
-async def test_a_form_that_fails_while_the_file_flows_cuts_it_off(body: bytes, kind: type[Problem]) -> None:
-    orthanc = OrthancDouble()
-    await refused(body, orthanc, kind)
-    assert len(orthanc.cut_off) == 1
-
-
-async def test_a_file_over_the_limit_is_cut_off() -> None:
-    orthanc = OrthancDouble()
-    await refused(form(file_part(dicom(pixels=NOISE))), orthanc, FileTooLarge, limit=len(NOISE))
-    assert len(orthanc.cut_off) == 1
-    assert len(orthanc.cut_off[0]) <= len(NOISE)
 
 
 async def test_a_small_file_that_is_hard_to_read_does_not_hold_up_others() -> None:
@@ -287,31 +201,3 @@ async def test_a_sender_that_stalls_while_its_file_flows_is_cut_off() -> None:
             await Receiving(pieces, orthanc, settings, place, len(body)).store()
     assert orthanc.stored == []
     assert len(orthanc.cut_off) == 1
-
-
-async def test_a_form_without_a_file() -> None:
-    await refused(form(part("examenID", b"EX-1")), OrthancDouble(), FileMissing)
-
-
-@pytest.mark.parametrize("content", [dicom(pixels=b"p" * 500), dicom(pixels=NOISE)], ids=["small", "large"])
-@pytest.mark.parametrize("before", [True, False], ids=["field before", "field after"])
-async def test_an_exam_without_the_scope_is_refused_before_the_store_ends(content: bytes, before: bool) -> None:  # noqa: FBT001
-    exam, orthanc = part("examenID", b"EX-1"), OrthancDouble()
-    body = form(exam, file_part(content)) if before else form(file_part(content), exam)
-    await refused(body, orthanc, ScopeMissing, caller=ALICE)
-    assert len(orthanc.cut_off) == (1 if len(content) > BUFFERED else 0)
-    await receive(body, orthanc, caller=WRITER)
-    assert orthanc.stored == [content]
-
-
-@pytest.mark.parametrize("fields", [[], [part("examenID", b"")], [part("description", b"thorax")]])
-async def test_without_an_exam_the_upload_scope_is_enough(fields: list[bytes]) -> None:
-    orthanc = OrthancDouble()
-    await receive(form(file_part(dicom()), *fields), orthanc, caller=ALICE)
-    assert orthanc.stored == [dicom()]
-
-
-@pytest.mark.parametrize("refusal", [StoreRefused(), StorageFull(), OrthancAway()])
-async def test_what_orthanc_says_in_the_middle_of_a_file_is_what_is_said(refusal: Problem) -> None:
-    orthanc = OrthancDouble(refuses_after=PIECE, refusal=refusal)
-    await refused(form(file_part(dicom(pixels=NOISE))), orthanc, type(refusal))

@@ -9,7 +9,7 @@ from shared.orthanc import Stored
 from tests.unit.dicom_bytes import dicom
 from tests.unit.multipart import file_part, form
 from tests.unit.orthanc_double import OrthancDouble
-from tests.unit.test_receiving import NOISE, receive, refused
+from tests.unit.receiving import NOISE, receive, refused
 
 
 class _FailingFirst(OrthancDouble):
