@@ -184,6 +184,10 @@ class Queues:
         answer = self.http.post(f"/queues/%2F/{queue}/get", json=asked).raise_for_status()
         return [_message(found) for found in answer.json()]
 
+    def told(self) -> set[str | None]:
+        """The images whose `dicom.stored` has arrived."""
+        return {message.orthanc_id for message in self.messages(TOLD)}
+
     def depths(self) -> dict[str, int]:
         """Messages of each queue, in the hand of a consumer or not. Nobody else may touch one that is exclusive."""
         found = self.http.get("/queues/%2F").raise_for_status().json()

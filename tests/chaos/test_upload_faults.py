@@ -54,17 +54,15 @@ def _kill_before_publishing(lab: Lab, clients: Clients) -> None:
     """What the service writes to the broker is held back, and dropped once it is dead."""
     lab.broker_link.hold("to_server", by="upload")
     _some_are_stored(lab, clients)
-    eventually(lambda: lab.broker_link.holding("to_server", by="upload"), 2, "a publish on its way")
+    eventually(lambda: lab.broker_link.holding("to_server", by="upload"), what="a publish on its way")
     lab.kill("upload")
     lab.broker_link.cut(by="upload")
     lab.broker_link.heal()
 
 
 def _some_are_stored(lab: Lab, clients: Clients) -> None:
-    """Wait until some clients hang behind Orthanc's answer; it takes less than the time limit of a publish."""
-    eventually(
-        lambda: lab.orthanc.count() - len(clients.acknowledged()) >= IN_FLIGHT, 4, "stored, and not acknowledged"
-    )
+    """Wait until some clients hang behind Orthanc's answer."""
+    eventually(lambda: lab.orthanc.count() - len(clients.acknowledged()) >= IN_FLIGHT, what="stored, not acknowledged")
 
 
 @pytest.mark.row("upload service killed after publishing, before answering", "one row")
@@ -73,7 +71,9 @@ def test_upload_killed_before_answering(lab: Lab) -> None:
         for share in lab.scale.shares:
             clients.have_ended(share)
             lab.broker_link.hold("to_client", by="upload")  # the broker's confirms do not arrive
-            eventually(lambda: lab.registered() - len(clients.acknowledged()) >= IN_FLIGHT, 4, "registered unanswered")
+            eventually(
+                lambda: len(lab.queues.told() - clients.acknowledged()) >= IN_FLIGHT, what="announced, unanswered"
+            )
             lab.kill("upload")
             lab.broker_link.heal()
     found = lab.balance()
