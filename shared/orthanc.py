@@ -101,6 +101,13 @@ class Orthanc:
         path = f"/instances/{instance_id}/frames/{frame}/preview"
         return await self._ask("GET", path, params={"quality": quality}, accept=content_type)
 
+    async def frames(self, instance_id: str) -> int | None:
+        """How many frames an instance has; None where there is no such instance."""
+        found = await self.read(f"/instances/{instance_id}/frames")
+        if found is not None and not (isinstance(found, list) and found):
+            raise OrthancNonsense(what="no list of frames")
+        return None if found is None else len(found)
+
     @contextlib.asynccontextmanager
     async def file(self, instance_id: str) -> AsyncIterator[httpx.Response | None]:
         """The DICOM file as an open stream; None where there is no such instance."""

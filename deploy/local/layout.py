@@ -41,6 +41,11 @@ class Layout:
         return self.root / "audit"
 
     @property
+    def pictures(self) -> Path:
+        """Previews that were made before."""
+        return self.data / "pictures"
+
+    @property
     def logs(self) -> Path:
         """One rotated log for each program."""
         return self.root / "logs"

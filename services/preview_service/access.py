@@ -1,5 +1,6 @@
 """Who may look at an instance: registration knows its exam and uploaders, shared/permission.py decides."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import httpx
@@ -29,10 +30,16 @@ class Instance:
 
 
 class Access:
-    """Asks registration about an instance, unless its last answer still holds; each request is decided anew."""
+    """Asks registration about an instance, unless its last answer still holds; each request is decided anew.
 
-    def __init__(self, settings: RegistrationSettings, remembered: Remembered) -> None:
+    `purge` is called with the digest of one that turns out to be deleted.
+    """
+
+    def __init__(
+        self, settings: RegistrationSettings, remembered: Remembered, purge: Callable[[str], Awaitable[None]]
+    ) -> None:
         self._remembered = remembered
+        self._purge = purge
         self._http = HttpxAiohttpClient(
             base_url=settings.url,
             headers={"Authorization": f"Bearer {settings.token.get_secret_value()}"},
@@ -64,12 +71,14 @@ class Access:
         known = self._remembered.find(question) or await self._learn(question)
         if not may_see_instance(caller, known.principals, known.uploaders):
             raise InstanceUnknown().hiding(known.exam_id, known.sop_instance_uid)
+        digest = known.digest or known.orthanc_id
         if known.state == "deleted":
+            await self._purge(digest)
             raise Gone
         return Instance(
             known.orthanc_id,
             known.sop_instance_uid,
-            known.digest or known.orthanc_id,
+            digest,
             known.modality or "UNKNOWN",
             known.exam_id,
         )

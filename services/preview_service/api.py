@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import structlog
@@ -12,7 +13,9 @@ from starlette.background import BackgroundTask
 from services.preview_service.access import Access, Instance
 from services.preview_service.errors import Gone
 from services.preview_service.negotiation import DICOM, JPEG, PNG, best, wants_picture
-from services.preview_service.picture import Pictures, View
+from services.preview_service.pictures import From, Pictures, frames_key
+from services.preview_service.schemas import Frames
+from services.preview_service.view import Key, Picture, View
 from shared.audited_route import AuditedRoute, audited, concerns
 from shared.orthanc import Orthanc
 from shared.permission import Caller
@@ -23,6 +26,12 @@ from shared.tokens import Scoped
 log = structlog.get_logger()
 PICTURE = {"content": {JPEG: {}, PNG: {}}, "description": "The picture"}
 UNCHANGED = {"description": "Unchanged since the ETag of If-None-Match"}
+# RFC 9211: what this cache did.
+CACHE_STATUS: dict[From, str] = {
+    "hit": "examflow; hit",
+    "collapsed": "examflow; fwd=uri-miss; collapsed",
+    "miss": "examflow; fwd=uri-miss; stored",
+}
 router = APIRouter(
     route_class=AuditedRoute,
     prefix="/dicom",
@@ -31,16 +40,18 @@ router = APIRouter(
 )
 
 Viewer = Annotated[Caller, Depends(Scoped("images:read"))]
+OrthancId = Annotated[str, Path(alias="orthancInstanceId", max_length=255, pattern=r"^[0-9A-Za-z-]+$")]
 Accept = Annotated[Name, Header(max_length=1000)]
 Size = Annotated[int | None, Query(ge=1, le=2048)]
 
 
+@router.head("/instances/{orthancInstanceId}/preview", include_in_schema=False)
 @router.get("/instances/{orthancInstanceId}/preview", response_class=Response, responses={200: PICTURE, 304: UNCHANGED})
 @audited("image.view")
 async def preview(
     request: Request,
     caller: Viewer,
-    orthanc_id: Annotated[str, Path(alias="orthancInstanceId", max_length=255, pattern=r"^[0-9A-Za-z-]+$")],
+    orthanc_id: OrthancId,
     quality: Annotated[int, Query(ge=1, le=100)] = 90,
     frame: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     width: Size = None,
@@ -53,6 +64,19 @@ async def preview(
     instance = await access.instance(caller, orthanc_id)
     concerns(request, exam=instance.exam_id, subject=instance.sop_instance_uid)
     return await _picture(request, instance, view)
+
+
+@router.head("/instances/{orthancInstanceId}/frames", include_in_schema=False)
+@router.get("/instances/{orthancInstanceId}/frames", response_model=Frames, responses={304: UNCHANGED})
+@audited("image.view")
+async def frames(request: Request, caller: Viewer, orthanc_id: OrthancId) -> Response:
+    """How many frames the image has, and the size of their pictures."""
+    access: Access = request.app.state.access
+    pictures: Pictures = request.app.state.pictures
+    instance = await access.instance(caller, orthanc_id)
+    concerns(request, exam=instance.exam_id, subject=instance.sop_instance_uid)
+    key = frames_key(instance)
+    return await _kept(request, instance, key, "application/json", lambda: pictures.frames(instance))
 
 
 @router.get(
@@ -83,15 +107,25 @@ async def wado(
 
 async def _picture(request: Request, instance: Instance, view: View) -> Response:
     pictures: Pictures = request.app.state.pictures
-    headers = _headers(request, view.etag(instance))
-    if _unchanged(request, headers["ETag"]):
+    key = view.key(instance.digest)
+    return await _kept(request, instance, key, view.content_type, lambda: pictures.show(instance, view))
+
+
+async def _kept(
+    request: Request, instance: Instance, key: Key, kind: str, find: Callable[[], Awaitable[tuple[Picture, From]]]
+) -> Response:
+    """What is made once and kept, with what a browser and an operator want to know about that."""
+    if _unchanged(request, key.etag):
         log.info("preview.unchanged", orthanc_id=instance.orthanc_id, exam=instance.exam_id)
-        return Response(status_code=304, headers=headers)
+        # The age that the client has on record is over: to it, the picture is as new as it ever was.
+        return Response(status_code=304, headers={**_headers(request, key.etag), "Age": "0"})
     began = time.perf_counter()
-    picture = await pictures.make(instance, view)
+    found, source = await find()
     ms = round(1000 * (time.perf_counter() - began), 1)
-    log.info("preview.shown", orthanc_id=instance.orthanc_id, exam=instance.exam_id, bytes=len(picture), ms=ms)
-    return Response(picture, media_type=view.content_type, headers=headers)
+    log.info("preview.shown", orthanc_id=instance.orthanc_id, exam=instance.exam_id, source=source, ms=ms)
+    age = max(0, int(time.time() - found.made)) if source == "hit" else 0
+    headers = {**_headers(request, key.etag, age), "Age": str(age), "Cache-Status": CACHE_STATUS[source]}
+    return Response(found.content, media_type=kind, headers=headers)
 
 
 async def _file(request: Request, instance: Instance) -> Response:
@@ -114,8 +148,9 @@ async def _file(request: Request, instance: Instance) -> Response:
     raise AssertionError("unreachable: no context manager here swallows an exception")
 
 
-def _headers(request: Request, etag: str) -> dict[str, str]:
-    seconds: int = request.app.state.settings.max_age_seconds
+def _headers(request: Request, etag: str, age: int = 0) -> dict[str, str]:
+    """A client counts max-age from when the picture was made, `age` seconds ago (RFC 9111, 4.2)."""
+    seconds: int = request.app.state.settings.max_age_seconds + age
     return {
         "ETag": etag,
         "Cache-Control": f"private, max-age={seconds}",

@@ -8,9 +8,11 @@ from fastapi import FastAPI
 
 from services.preview_service.access import Access
 from services.preview_service.api import router
+from services.preview_service.cache import Cache
 from services.preview_service.consumers import Listening
-from services.preview_service.picture import Pictures
+from services.preview_service.pictures import Pictures
 from services.preview_service.remembered import Remembered
+from services.preview_service.rendering import Renderer
 from services.preview_service.settings import Settings
 from shared.audit_sending import AuditSending
 from shared.broker import Publisher, make_broker, running
@@ -18,22 +20,36 @@ from shared.orthanc import Orthanc
 from shared.service import create_service, every
 from shared.starting import read_settings
 
+SWEEP_SECONDS = 3600.0  # between looks for pictures that are too old
+
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The preview service as an ASGI app; nothing is opened before its lifespan."""
     settings = settings or read_settings(Settings)
-    orthanc, remembered = Orthanc(settings.orthanc), Remembered(settings.registration)
-    access, listening = Access(settings.registration, remembered), Listening(remembered, settings.rights)
+    orthanc, remembered, cache = Orthanc(settings.orthanc), Remembered(settings.registration), Cache(settings.cache)
+    access = Access(settings.registration, remembered, cache.purge)
+    listening = Listening(remembered, settings.rights)
+    pictures = Pictures(Renderer(orthanc, settings.render), cache, settings.render)
     broker = make_broker(settings.broker, "preview")
     auditing = AuditSending("preview", Publisher(broker, settings.audit.broker(settings.broker)), settings.audit)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with contextlib.aclosing(orthanc), contextlib.aclosing(access), running(broker), auditing.running():
-            hearing = asyncio.create_task(every(settings.rights.again_seconds, listening.hear, "rights"))
+        async with (
+            contextlib.aclosing(orthanc),
+            contextlib.aclosing(access),
+            contextlib.aclosing(pictures),
+            running(broker),
+            auditing.running(),
+        ):
+            background = [
+                asyncio.create_task(every(settings.rights.again_seconds, listening.hear, "rights")),
+                asyncio.create_task(_kept(cache)),
+            ]
             yield
-            hearing.cancel()
-            await asyncio.wait([hearing])  # its connection is closed, and its queue gone with it
+            for task in background:
+                task.cancel()
+            await asyncio.wait(background)  # the rights' connection is closed, and its queue gone with it
 
     app = create_service(
         "preview",
@@ -46,5 +62,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.auditor = auditing
     app.state.orthanc = orthanc
     app.state.access = access
-    app.state.pictures = Pictures(orthanc, settings.scaling_at_once)
+    app.state.pictures = pictures
     return app
+
+
+async def _kept(cache: Cache) -> None:
+    """What a start finds on the disk is of use as soon as it was found; nobody waits for it."""
+    await cache.open()
+    await every(SWEEP_SECONDS, cache.sweep, "cache")

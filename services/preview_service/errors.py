@@ -5,7 +5,8 @@ Problem
 |- NotAcceptable   406  neither JPEG nor PNG (nor, for WADO, DICOM) is accepted
 |- Gone            410  the image was deleted in the PACS
 |- NoPicture       415  there is no picture in it, or none that can be decoded
-`- RightsOutdated  503  registration's answers are older than what it has told
+|- RightsOutdated  503  registration's answers are older than what it has told
+`- RendersFull     503  too many pictures wait to be made
 """
 
 from shared.errors import DependencyAway, Problem
@@ -40,3 +41,10 @@ class RightsOutdated(DependencyAway):
     retry_after = 1
     en = "The rights on this exam are changing at this moment and cannot be checked; repeat the request in a second."
     fr = "Les droits sur cet examen changent en ce moment et sont invérifiables ; répétez dans une seconde."
+
+
+class RendersFull(DependencyAway):
+    code = "renders-full"
+    retry_after = 2
+    en = "Too many pictures are waiting to be made at this moment; repeat the request in two seconds."
+    fr = "Trop d'images attendent d'être calculées en ce moment ; répétez dans deux secondes."

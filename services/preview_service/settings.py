@@ -1,6 +1,8 @@
 """The preview service's settings."""
 
-from pydantic import Field, SecretStr
+from pathlib import Path
+
+from pydantic import BaseModel, Field, SecretStr
 
 from shared.settings import BrokerSettings, ServiceSettings
 from shared.tls import Dependency
@@ -30,10 +32,34 @@ class RightsSettings(BrokerSettings):
     look_seconds: float = Field(5.0, description="between looks whether the queue is still consumed from")
 
 
+class CacheSettings(BaseModel):
+    """How many pictures are kept, and how long."""
+
+    folder: Path = Field(Path("/var/cache/examflow/pictures"), description="of this process alone")
+    memory_bytes: int = Field(64 * 1024 * 1024, ge=0, description="bytes of pictures in memory")
+    disk_bytes: int = Field(10 * 1024 * 1024 * 1024, ge=0, description="bytes of pictures on disk")
+    disk_pictures: int = Field(100_000, ge=0, description="pictures on disk; each takes some 400 bytes of memory")
+    days: float = Field(30.0, description="so long after it was made, no picture is kept on disk")
+
+
+class RenderSettings(BaseModel):
+    """How Orthanc is asked for pictures."""
+
+    at_once: int = Field(4, ge=1, description="renders at once: Orthanc 1.10 does four at a time")
+    waiting: int = Field(1000, ge=0, description="renders that wait for their turn; more are refused")
+    seconds: float = Field(30.0, gt=0, description="the longest render")
+    scaling_at_once: int = Field(2, ge=1, description="pictures scaled at the same time")
+    no_picture_seconds: float = Field(
+        300.0, ge=0, description="how long a frame without a picture is not asked for again"
+    )
+    no_frame_seconds: float = Field(5.0, ge=0, description="the same of a frame that does not exist")
+
+
 class Settings(ServiceSettings):
     """Environment variables `EXAMFLOW_...`; see shared/settings.py for the groups."""
 
     registration: RegistrationSettings
     rights: RightsSettings
+    cache: CacheSettings = CacheSettings()
+    render: RenderSettings = RenderSettings()
     max_age_seconds: int = Field(300, description="how long a browser may show a preview without asking again")
-    scaling_at_once: int = Field(2, ge=1, description="pictures scaled at the same time")

@@ -21,6 +21,7 @@ class Registration:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.purged: list[str] = []
         self.epochs = [1]
         self.answer: dict[str, Any] = {
             "orthancInstanceId": "i-1",
@@ -39,6 +40,10 @@ class Registration:
         epoch = self.epochs.pop(0) if len(self.epochs) > 1 else self.epochs[0]
         return httpx.Response(self.status, json=self.answer | {"epoch": epoch})
 
+    async def purge(self, digest: str) -> None:
+        """What the cache would do."""
+        self.purged.append(digest)
+
 
 @pytest.fixture
 def registration() -> Registration:
@@ -54,7 +59,8 @@ def remembered() -> Remembered:
 async def access(
     registration: Registration, remembered: Remembered, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Access]:
-    made = Access(RegistrationSettings.model_validate({"url": "http://registration", "token": "s"}), remembered)
+    settings = RegistrationSettings.model_validate({"url": "http://registration", "token": "s"})
+    made = Access(settings, remembered, registration.purge)
     await made.aclose()
     client = httpx.AsyncClient(transport=httpx.MockTransport(registration), base_url="http://registration")
     monkeypatch.setattr(made, "_http", client)
@@ -101,11 +107,15 @@ async def test_an_unknown_or_deleted_one_is_asked_each_time(access: Access, regi
     for _ in range(2):
         with pytest.raises(Gone):
             await access.instance(ALICE, "i-1")
+    assert registration.purged == ["d" * 32] * 2
+    with pytest.raises(InstanceUnknown):
+        await access.instance(MALLORY, "i-1")
+    assert len(registration.purged) == 2
     registration.status = 404
     for _ in range(2):
         with pytest.raises(InstanceUnknown):
             await access.instance(ALICE, "i-1")
-    assert len(registration.asked) == 4
+    assert len(registration.asked) == 5
 
 
 async def test_an_older_epoch_is_asked_once_more(

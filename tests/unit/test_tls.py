@@ -93,10 +93,14 @@ async def _orthanc(url: str, ca: Path | None) -> AsyncIterator[Callable[[], Awai
         yield orthanc.answers
 
 
+async def _purge(digest: str) -> None:
+    raise AssertionError(f"nothing was deleted: {digest}")
+
+
 @contextlib.asynccontextmanager
 async def _registration(url: str, ca: Path | None) -> AsyncIterator[Callable[[], Awaitable[object]]]:
     settings = RegistrationSettings.model_validate({"url": url, "token": "t", "ca_file": ca})
-    async with contextlib.aclosing(Access(settings, Remembered(settings))) as access:
+    async with contextlib.aclosing(Access(settings, Remembered(settings), _purge)) as access:
         yield access.answers
 
 
