@@ -2,6 +2,7 @@
 
 import warnings
 
+import httpx
 import pytest
 
 from tests import dicom_files
@@ -68,26 +69,32 @@ def exam(running: Running) -> None:
 
 @pytest.mark.parametrize("name", STORED)
 def test_is_stored_registered_and_shown_as_orthanc_shows_it(running: Running, name: str) -> None:
-    front_end, orthanc = running.client("alice"), running.orthanc()
-    content = _fresh(name)
+    front_end, content = running.client("alice"), _fresh(name)
     answer = upload(front_end, content, examenID=EXAM)
     assert answer.status_code == 201, answer.text
     data = answer.json()["data"]
     registered(front_end, data["ID"])
 
-    preview = front_end.get(f"/dicom/instances/{data['ID']}/preview")
-    own = orthanc.get(
-        f"/instances/{data['ID']}/preview",
+    frames = front_end.get(f"/dicom/instances/{data['ID']}/frames")
+    if name in NO_PICTURE:
+        assert _orthancs_own(running, data["ID"], 1).status_code == 415
+        for refused in (front_end.get(f"/dicom/instances/{data['ID']}/preview"), frames):
+            assert (refused.status_code, refused.json()["type"]) == (415, "/problems/no-picture")
+    else:
+        for frame in range(1, frames.json()["count"] + 1):
+            preview = front_end.get(f"/dicom/instances/{data['ID']}/preview", params={"frame": frame})
+            assert (preview.status_code, preview.headers["content-type"]) == (200, "image/jpeg"), preview.text
+            assert preview.content == _orthancs_own(running, data["ID"], frame).content
+    assert front_end.get(f"/dicom/wado/{data['SOPInstanceUID']}").content == content
+
+
+def _orthancs_own(running: Running, orthanc_id: str, frame: int) -> httpx.Response:
+    """Orthanc's picture of a frame, counted from 1."""
+    return running.orthanc().get(
+        f"/instances/{orthanc_id}/frames/{frame - 1}/preview",
         params={"quality": 90},
         headers={"Accept": "image/jpeg", "Accept-Encoding": "identity"},
     )
-    if name in NO_PICTURE:
-        assert own.status_code == 415
-        assert (preview.status_code, preview.json()["type"]) == (415, "/problems/no-picture")
-    else:
-        assert (preview.status_code, preview.headers["content-type"]) == (200, "image/jpeg"), preview.text
-        assert preview.content == own.content
-    assert front_end.get(f"/dicom/wado/{data['SOPInstanceUID']}").content == content
 
 
 @pytest.mark.parametrize("name", REFUSED)
