@@ -9,11 +9,14 @@ from fastapi import FastAPI
 from services.preview_service.access import Access
 from services.preview_service.api import router
 from services.preview_service.cache import Cache
-from services.preview_service.consumers import Listening
+from services.preview_service.consumers import StoredImages
 from services.preview_service.pictures import Pictures
 from services.preview_service.remembered import Remembered
 from services.preview_service.rendering import Renderer
+from services.preview_service.rights import RightsChanges
 from services.preview_service.settings import Settings
+from services.preview_service.standing_back import StandingBack
+from services.preview_service.warming import Warming
 from shared.audit_sending import AuditSending
 from shared.broker import Publisher, make_broker, running
 from shared.orthanc import Orthanc
@@ -28,8 +31,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or read_settings(Settings)
     orthanc, remembered, cache = Orthanc(settings.orthanc), Remembered(settings.registration), Cache(settings.cache)
     access = Access(settings.registration, remembered, cache.purge)
-    listening = Listening(remembered, settings.rights)
-    pictures = Pictures(Renderer(orthanc, settings.render), cache, settings.render)
+    changes = RightsChanges(remembered, settings.rights)
+    renderer = Renderer(orthanc, settings.render)
+    pictures = Pictures(renderer, cache, settings.render)
+    stored = StoredImages(
+        Warming(pictures, orthanc, settings.warming),
+        StandingBack(settings.warming, lambda: renderer.busy),
+        settings.broker,
+        settings.warming,
+    )
     broker = make_broker(settings.broker, "preview")
     auditing = AuditSending("preview", Publisher(broker, settings.audit.broker(settings.broker)), settings.audit)
 
@@ -43,9 +53,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             auditing.running(),
         ):
             background = [
-                asyncio.create_task(every(settings.rights.again_seconds, listening.hear, "rights")),
+                asyncio.create_task(every(settings.rights.again_seconds, changes.hear, "rights")),
                 asyncio.create_task(_kept(cache)),
             ]
+            if settings.warming.on:
+                background.append(asyncio.create_task(every(settings.warming.again_seconds, stored.hear, "warming")))
             yield
             for task in background:
                 task.cancel()

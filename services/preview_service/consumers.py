@@ -1,120 +1,68 @@
-"""What the preview service takes from RabbitMQ: that rights have changed, on a queue of this process alone.
+"""What the preview service takes from its queue: that an image was stored, to make its pictures ahead."""
 
-The queue is made here, the only one that a service declares: it must end with its connection, and nobody knows before
-how many there will be. A connection that is lost is not mended but made anew, with another queue: what was said in
-between is gone, so all that was known is forgotten. docs/decisions/0016-a-queue-for-each-replica.md weighs it.
-"""
-
-import asyncio
 import contextlib
-import uuid
 from collections.abc import Iterator
 
-import aio_pika
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
-from prometheus_client import Counter, Gauge
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
+from prometheus_client import Gauge
 from pydantic import ValidationError
 
-from services.preview_service.remembered import Remembered
-from services.preview_service.settings import RightsSettings
-from shared.broker import NOT_CONFIRMED, address
-from shared.cancellation import within
-from shared.events import Event, ExamRightsChanged
+from services.preview_service.listening import Queue, listen
+from services.preview_service.settings import WarmingSettings
+from services.preview_service.standing_back import StandingBack
+from services.preview_service.warming import WARMED, Warming
+from shared.broker import NOT_CONFIRMED
+from shared.events import DicomStored, Event
+from shared.settings import BrokerSettings
 
 log = structlog.get_logger()
 
-CHANGES = Counter("examflow_rights_changes", "Messages that rights have changed, by what became of them", ["outcome"])
-LISTENING = Gauge("examflow_rights_listening", "1 while changes of rights are heard, 0 while they are not")
+STORED_QUEUE, BACKLOG = "preview.dicom-stored", "registration.dicom-stored"
+WAITING = Gauge("examflow_preview_warm_waiting", "Images whose pictures are still to be made ahead, at the last look")
 
 
-class Listening:
-    """Hears `exam.rights-changed` for as long as the process lives, and voids what is remembered."""
+class StoredImages:
+    """Takes `dicom.stored` for as long as the process lives, few at a time."""
 
-    def __init__(self, remembered: Remembered, settings: RightsSettings) -> None:
-        self._remembered = remembered
-        self._settings = settings
+    def __init__(
+        self, warming: Warming, standing_back: StandingBack, broker: BrokerSettings, settings: WarmingSettings
+    ) -> None:
+        self._warming = warming
+        self._standing_back = standing_back
+        self._broker = broker.model_copy(update={"prefetch": settings.at_once})
+        self._queue = Queue(_own_queue, self._take, settings.look_seconds, self._looked)
 
     async def hear(self) -> None:
-        """Hear for as long as one connection lasts; whoever calls this calls it again and again."""
+        """Take for as long as one connection lasts; whoever calls this calls it again and again."""
         try:
-            await self._hear()
+            await listen(self._broker, self._queue, _heard)
         except NOT_CONFIRMED as error:
-            log.warning("rights.unheard", kind=type(error).__name__, why=str(error))
-
-    async def _hear(self) -> None:
-        """One connection, from its beginning to its loss, which is an error."""
-        where, patience = address(self._settings), self._settings.confirm_seconds
-        connection = await aio_pika.connect(where, ssl_context=self._settings.tls(), timeout=patience)
-        try:
-            async with within(self._settings.confirm_seconds):
-                channel = await connection.channel()
-                queue = await self._own_queue(channel)
-                await queue.consume(self._take)
-            with self._heard(queue.name):
-                await self._until_lost(connection, channel, queue.name)
-        finally:
-            with contextlib.suppress(*NOT_CONFIRMED):
-                async with within(self._settings.confirm_seconds):
-                    await connection.close()
-
-    @contextlib.contextmanager
-    def _heard(self, queue: str) -> Iterator[None]:
-        """What was answered before the queue was bound may have changed unheard; so may, from its loss on, the rest.
-
-        While there is none, answers end with their time alone: then nothing is emptied by an attempt that fails.
-        """
-        self._remembered.empty()
-        LISTENING.set(1)
-        log.info("rights.heard", queue=queue)
-        try:
-            yield
-        finally:
-            LISTENING.set(0)
-            self._remembered.empty()
-
-    async def _own_queue(self, channel: AbstractChannel) -> AbstractQueue:
-        """Its bound is the policy `preview` of definitions.json. A name that was used may be taken for a while yet."""
-        await channel.set_qos(prefetch_count=self._settings.prefetch)
-        queue = await channel.declare_queue(
-            f"preview.rights.{uuid.uuid4()}",
-            exclusive=True,
-            auto_delete=True,
-            arguments={"x-queue-type": "classic"},  # a broker's default may be quorum, which is never exclusive
-        )
-        await queue.bind(self._settings.exchange, ExamRightsChanged.event_type)
-        return queue
-
-    async def _until_lost(self, connection: AbstractConnection, channel: AbstractChannel, queue: str) -> None:
-        """Look again and again whether the queue is there and consumed from: a link may fall silent without a word."""
-        lost = asyncio.Event()
-        for closing in (connection, channel):
-            closing.close_callbacks.add(lambda *_: lost.set())
-        while True:
-            with contextlib.suppress(TimeoutError):
-                async with within(self._settings.look_seconds):
-                    await lost.wait()
-                raise ConnectionError("the connection was lost")
-            async with within(self._settings.confirm_seconds):
-                found = await channel.declare_queue(queue, passive=True)
-            if not found.declaration_result.consumer_count:
-                raise ConnectionError(f"{queue} is not consumed from any more")
+            log.warning("warming.unheard", kind=type(error).__name__, why=str(error))
 
     async def _take(self, message: AbstractIncomingMessage) -> None:
-        CHANGES.labels(self._believe(message)).inc()
-        with contextlib.suppress(*NOT_CONFIRMED):  # a lost connection has taken the queue with it
+        self._standing_back.taken()
+        try:
+            event = Event[DicomStored].model_validate_json(message.body)
+        except ValidationError:
+            WARMED.labels("unreadable").inc()  # registration has its dead letter, and says why
+        else:
+            await self._standing_back.wait()
+            await self._warming.warm(event)
+        with contextlib.suppress(*NOT_CONFIRMED):  # it comes again, and finds its pictures made
             await message.ack()
 
-    def _believe(self, message: AbstractIncomingMessage) -> str:
-        """What became of it. Registration's word counts, even where it cannot be read: then nothing is certain."""
-        if message.user_id != self._settings.believed:
-            log.warning("rights.unbelieved", publisher=message.user_id)
-            return "unbelieved"
-        try:
-            changed = Event[ExamRightsChanged].model_validate_json(message.body).data
-        except ValidationError:
-            log.error("rights.unreadable")
-            self._remembered.empty()
-            return "unreadable"
-        self._remembered.void(changed.examen_id, changed.epoch)
-        return "taken"
+    async def _looked(self, channel: AbstractChannel, waiting: int) -> None:
+        WAITING.set(waiting)
+        told = (await channel.declare_queue(BACKLOG, passive=True)).declaration_result
+        self._standing_back.looked(waiting, told.message_count or 0)
+
+
+async def _own_queue(channel: AbstractChannel) -> AbstractQueue:
+    return await channel.get_queue(STORED_QUEUE)
+
+
+@contextlib.contextmanager
+def _heard(queue: str) -> Iterator[None]:
+    log.info("warming.heard", queue=queue)
+    yield

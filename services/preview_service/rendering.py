@@ -30,6 +30,11 @@ class Renderer:
         self._turns = Turns(settings.at_once, settings.waiting)
         self._scaling = asyncio.Semaphore(settings.scaling_at_once)
 
+    @property
+    def busy(self) -> bool:
+        """Whether Orthanc is rendering for us."""
+        return self._turns.taken
+
     async def render(self, instance: Instance, view: View) -> bytes:
         """Orthanc's picture of the frame, as it is.
 

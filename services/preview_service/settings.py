@@ -55,6 +55,20 @@ class RenderSettings(BaseModel):
     no_frame_seconds: float = Field(5.0, ge=0, description="the same of a frame that does not exist")
 
 
+class WarmingSettings(BaseModel):
+    """How pictures are made ahead, and when not."""
+
+    on: bool = True
+    thumbnail: int = Field(256, ge=1, le=2048, description="the box of the small picture, in pixels")
+    at_once: int = Field(1, ge=1, description="images at once")
+    pouring_per_second: float = Field(5.0, description="while more images than this come in, it stands back")
+    backlog: int = Field(50, description="while more events than this wait for registration, it stands back")
+    patience_seconds: float = Field(10.0, description="but for one image after so long")
+    look_seconds: float = Field(1.0, gt=0, description="between looks at the queues")
+    attempts: int = Field(12, ge=1, description="while Orthanc is away")
+    again_seconds: float = Field(5.0, description="pause before the next attempt")
+
+
 class Settings(ServiceSettings):
     """Environment variables `EXAMFLOW_...`; see shared/settings.py for the groups."""
 
@@ -62,4 +76,5 @@ class Settings(ServiceSettings):
     rights: RightsSettings
     cache: CacheSettings = CacheSettings()
     render: RenderSettings = RenderSettings()
+    warming: WarmingSettings = WarmingSettings()
     max_age_seconds: int = Field(300, description="how long a browser may show a preview without asking again")

@@ -20,10 +20,15 @@ class Turns:
     """One instance serves all requests."""
 
     def __init__(self, at_once: int, waiting: int) -> None:
-        self._free = at_once
+        self._free = self._at_once = at_once
         self._most = waiting
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         self._count = 0
+
+    @property
+    def taken(self) -> bool:
+        """Whether somebody waits, or is being rendered for."""
+        return self._free < self._at_once
 
     @contextlib.asynccontextmanager
     async def turn(self, whose: str) -> AsyncIterator[None]:

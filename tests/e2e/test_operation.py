@@ -38,7 +38,7 @@ def test_metrics_tell_what_happened(running: Running) -> None:
     before = {name: _metrics(running, name) for name in SERVICES}
     data = upload(alice, content, examenID="EX-METRICS").json()["data"]
     registered(alice, data["ID"])
-    alice.get(f"/dicom/instances/{data['ID']}/preview")
+    alice.get(f"/dicom/instances/{data['ID']}/preview?quality=61")  # which nobody makes ahead
     upload(alice, b"not DICOM")
     after = {name: _metrics(running, name) for name in SERVICES}
 
@@ -51,7 +51,7 @@ def test_metrics_tell_what_happened(running: Running) -> None:
     assert grown("UPLOAD_URL", "examflow_upload_seconds_count") == 1
     done = 'examflow_events_consumed_total{outcome="done",queue="registration.dicom-stored"}'
     assert grown("REGISTRATION_URL", done) == 1
-    assert grown("PREVIEW_URL", 'examflow_preview_render_seconds_count{modality="CT"}') == 1
+    assert grown("PREVIEW_URL", 'examflow_preview_render_seconds_count{modality="CT"}') >= 1
     for name in SERVICES:
         assert any(metric.startswith("http_request_duration_seconds") for metric in after[name])
     assert any(metric.startswith("faststream_published_messages_total") for metric in after["UPLOAD_URL"])
