@@ -102,11 +102,11 @@ class Orthanc:
         return await self._ask("GET", path, params={"quality": quality}, accept=content_type)
 
     async def frames(self, instance_id: str) -> int | None:
-        """How many frames an instance has; None where there is no such instance."""
+        """How many frames an instance has, at least one; None where there is no such instance."""
         found = await self.read(f"/instances/{instance_id}/frames")
-        if found is not None and not (isinstance(found, list) and found):
+        if found is not None and not isinstance(found, list):
             raise OrthancNonsense(what="no list of frames")
-        return None if found is None else len(found)
+        return None if found is None else max(1, len(found))
 
     @contextlib.asynccontextmanager
     async def file(self, instance_id: str) -> AsyncIterator[httpx.Response | None]:

@@ -83,7 +83,8 @@ class Disk:
         path = folder / f"{key.name}{_checksum(picture.content)}"
         unfinished = folder / f"{uuid.uuid4()}{_UNFINISHED}"
         with self._lock:  # the folder may not be taken away before there is something in it
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for each in (self._folder, folder.parent, folder):
+                each.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
                 unfinished.write_bytes(picture.content)
                 os.utime(unfinished, (picture.made, picture.made))

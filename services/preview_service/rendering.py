@@ -66,13 +66,12 @@ class Renderer:
         answer = await self._orthanc.render(instance.orthanc_id, view.frame - 1, view.quality, view.content_type)
         if answer.status_code == 200:
             return answer.content
-        if answer.status_code == 415:
-            raise NoPicture
-        if answer.status_code in (400, 404):
-            if await self._orthanc.digest(instance.orthanc_id) is None:
-                raise Gone
+        if answer.status_code not in (400, 404, 415):
+            raise OrthancNonsense(what=f"HTTP {answer.status_code} to a preview")
+        # Of a frame that there is not, Orthanc says 400, 404 or 415, by how the pixels are encoded.
+        if view.frame > await self.count(instance):
             raise FrameUnknown(frame=view.frame)
-        raise OrthancNonsense(what=f"HTTP {answer.status_code} to a preview")
+        raise NoPicture
 
 
 def _fit(picture: bytes, view: View) -> bytes:

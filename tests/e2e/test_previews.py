@@ -74,7 +74,7 @@ def test_head_tells_what_get_would(running: Running, image: str, what: str) -> N
     ("name", "told"),
     [
         ("CT_small.dcm", {"count": 1, "width": 128, "height": 128}),
-        ("emri_small.dcm", {"count": 10, "width": 64, "height": 64}),
+        ("examples_ybr_color.dcm", {"count": 30, "width": 320, "height": 240}),
         ("SC_rgb_rle_2frame.dcm", {"count": 2, "width": 100, "height": 100}),
     ],
 )

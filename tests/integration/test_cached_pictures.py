@@ -66,12 +66,12 @@ def files(broken: Faulty) -> set[Path]:
 
 def test_the_first_view_is_a_hit(broken: Faulty) -> None:
     """The thumbnail of several frames shows the one in the middle."""
-    image = stored(broken, "emri_small.dcm")
+    image = stored(broken, "examples_ybr_color.dcm")
     before = renders(broken)
-    found = [show(broken, image), show(broken, image, frame=5, width=256, height=256)]
+    found = [show(broken, image), show(broken, image, frame=15, width=256, height=256)]
     found.append(broken.running.client().get(f"/dicom/instances/{image}/frames"))
     assert [(answer.status_code, answer.headers["cache-status"]) for answer in found] == [(200, HIT)] * 3
-    assert found[-1].json()["count"] == 10
+    assert found[-1].json()["count"] == 30
     assert renders(broken) == before
     assert counted(broken, "examflow_preview_warm_lag_seconds_count") >= 1
 

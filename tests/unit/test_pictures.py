@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,27 +91,30 @@ async def test_it_survives_a_restart(pictures: Pictures, orthanc: OrthancThatRen
     assert orthanc.renders == 1
 
 
-@pytest.mark.parametrize(("status", "kind", "seconds"), [(415, NoPicture, 300), (404, FrameUnknown, 5)])
+@pytest.mark.parametrize(("frame", "kind", "seconds"), [(3, NoPicture, 300), (4, FrameUnknown, 5)])
+@pytest.mark.parametrize("status", [400, 404, 415])
 async def test_what_has_no_picture_is_not_asked_for_again_for_a_while(
     pictures: Pictures,
     orthanc: OrthancThatRenders,
     monkeypatch: pytest.MonkeyPatch,
     status: int,
+    frame: int,
     kind: type[Problem],
     seconds: float,
 ) -> None:
+    """Three frames there are. Orthanc says this or that of one that there is not."""
     now = 1000.0
     monkeypatch.setattr(pictures, "_refused", refused.Refused(RenderSettings(), lambda: now))
     orthanc.status = status
     for _ in range(3):
         with pytest.raises(kind):
-            await pictures.show(CT, DEFAULT)
+            await pictures.show(CT, replace(DEFAULT, frame=frame))
         with pytest.raises(kind):
-            await pictures.show(CT, SMALL)
+            await pictures.show(CT, replace(SMALL, frame=frame))
     assert orthanc.renders == 1
     now += seconds + 0.1
     orthanc.status = 200
-    assert (await pictures.show(CT, DEFAULT))[1] == "miss"
+    assert (await pictures.show(CT, replace(DEFAULT, frame=frame)))[1] == "miss"
 
 
 @pytest.mark.parametrize(("status", "kind"), [(500, OrthancNonsense), (503, OrthancAway)])
