@@ -69,7 +69,8 @@ class Renderer:
         if answer.status_code not in (400, 404, 415):
             raise OrthancNonsense(what=f"HTTP {answer.status_code} to a preview")
         # Of a frame that there is not, Orthanc says 400, 404 or 415, by how the pixels are encoded.
-        if view.frame > await self.count(instance):
+        there_is_one = view.frame == 1 and answer.status_code == 415
+        if not there_is_one and view.frame > await self.count(instance):
             raise FrameUnknown(frame=view.frame)
         raise NoPicture
 
