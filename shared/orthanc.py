@@ -78,6 +78,13 @@ class Orthanc:
         answer = await self._get(f"/instances/{instance_id}/attachments/dicom/md5")
         return None if answer is None else answer.text.strip()
 
+    async def size(self, instance_id: str) -> int | None:
+        """The bytes of the stored file; None where there is no such instance."""
+        answer = await self._get(f"/instances/{instance_id}/attachments/dicom/size")
+        if answer is not None and not answer.text.strip().isdigit():
+            raise OrthancNonsense(what="no size of a file")
+        return None if answer is None else int(answer.text)
+
     async def identity(self, instance_id: str) -> Identity | None:
         """The UIDs of an instance; None where Orthanc has none of that id."""
         instance = await self._tags(f"/instances/{instance_id}")
@@ -96,10 +103,18 @@ class Orthanc:
         except KeyError as missing:
             raise OrthancNonsense(what=f"an instance without {missing}") from None
 
-    async def render(self, instance_id: str, frame: int, quality: int, content_type: str) -> httpx.Response:
-        """Orthanc's answer to a preview of one frame (from 0): 200 with a picture, 404, or 415 where there is none."""
-        path = f"/instances/{instance_id}/frames/{frame}/preview"
-        return await self._ask("GET", path, params={"quality": quality}, accept=content_type)
+    async def render(
+        self, instance_id: str, frame: int, quality: int, content_type: str, window: tuple[float, float] | None = None
+    ) -> httpx.Response:
+        """Orthanc's answer to a preview of one frame (from 0): 200 with a picture, 404, or 415 where there is none.
+
+        `window`: center and width of the values that are shown.
+        """
+        path, params = f"/instances/{instance_id}/frames/{frame}", dict[str, str | int](quality=quality)
+        if window is None:
+            return await self._ask("GET", f"{path}/preview", params=params, accept=content_type)
+        params |= {"window-center": f"{window[0]:g}", "window-width": f"{window[1]:g}"}
+        return await self._ask("GET", f"{path}/rendered", params=params, accept=content_type)
 
     async def frames(self, instance_id: str) -> int | None:
         """How many frames an instance has, at least one; None where there is no such instance."""

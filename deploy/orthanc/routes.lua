@@ -40,6 +40,7 @@ local ROUTES = {
   preview = {
     'GET /changes',                               -- readiness
     'GET /instances/{id}/attachments/dicom/md5',
+    'GET /instances/{id}/attachments/dicom/size',
     'GET /instances/{id}/file',
     'GET /instances/{id}/preview',
     'GET /instances/{id}/rendered',

@@ -23,6 +23,8 @@ class Instance:
     """An instance that the caller may see."""
 
     orthanc_id: str
+    study_instance_uid: str
+    series_instance_uid: str
     sop_instance_uid: str
     digest: str
     modality: str
@@ -77,6 +79,8 @@ class Access:
             raise Gone
         return Instance(
             known.orthanc_id,
+            known.study_instance_uid,
+            known.series_instance_uid,
             known.sop_instance_uid,
             digest,
             known.modality or "UNKNOWN",

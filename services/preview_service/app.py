@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 
+from services.preview_service import api, wado
 from services.preview_service.access import Access
-from services.preview_service.api import router
 from services.preview_service.cache import Cache
 from services.preview_service.consumers import StoredImages
 from services.preview_service.pictures import Pictures
@@ -67,7 +67,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         "preview",
         settings,
         lifespan=lifespan,
-        routers=[router],
+        routers=[api.router, wado.router],
         checks={"orthanc": orthanc.answers, "registration": access.answers},
     )
     app.state.settings = settings

@@ -5,6 +5,7 @@ Problem
 |- NotAcceptable   406  neither JPEG nor PNG (nor, for WADO, DICOM) is accepted
 |- Gone            410  the image was deleted in the PACS
 |- NoPicture       415  there is no picture in it, or none that can be decoded
+|- RangeUnsatisfiable  416  the part asked for begins behind the file's end
 |- RightsOutdated  503  registration's answers are older than what it has told
 `- RendersFull     503  too many pictures wait to be made
 """
@@ -34,6 +35,12 @@ class NoPicture(Problem):
     status, code, title = 415, "no-picture", "No picture"
     en = "This object holds no picture that can be shown (a report, a curve, a plan, or an unknown encoding)."
     fr = "Cet objet ne contient pas d'image affichable (compte rendu, tracé, plan, ou encodage inconnu)."
+
+
+class RangeUnsatisfiable(Problem):
+    status, code, title = 416, "range-unsatisfiable", "Range not satisfiable"
+    en = "The file has {size} bytes, and none in the range that was asked for; ask for another, or for the whole."
+    fr = "Le fichier a {size} octets, et aucun dans l'intervalle demandé ; demandez-en un autre, ou le tout."
 
 
 class RightsOutdated(DependencyAway):

@@ -20,6 +20,8 @@ class Known(BaseModel):
     """Registration's answer about one instance. `principals` are None while it is in no exam."""
 
     orthanc_id: str = Field(alias="orthancInstanceId")
+    study_instance_uid: str = Field(alias="studyInstanceUID")
+    series_instance_uid: str = Field(alias="seriesInstanceUID")
     sop_instance_uid: str = Field(alias="sopInstanceUID")
     state: str
     exam_id: str | None = Field(alias="examenID")

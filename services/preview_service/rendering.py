@@ -63,7 +63,9 @@ class Renderer:
             return await asyncio.to_thread(_fit, picture, view)
 
     async def _asked(self, instance: Instance, view: View) -> bytes:
-        answer = await self._orthanc.render(instance.orthanc_id, view.frame - 1, view.quality, view.content_type)
+        answer = await self._orthanc.render(
+            instance.orthanc_id, view.frame - 1, view.quality, view.content_type, view.window
+        )
         if answer.status_code == 200:
             return answer.content
         if answer.status_code not in (400, 404, 415):

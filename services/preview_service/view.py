@@ -34,13 +34,17 @@ class Picture:
 
 @dataclass(frozen=True)
 class View:
-    """Frame from 1, JPEG quality, the box to fit inside (None: Orthanc's own size), and the media type."""
+    """Frame from 1, JPEG quality, the box to fit inside (None: Orthanc's own size), and the media type.
+
+    `window`: center and width of the values that are shown (PS3.3 C.11.2.1.2); None: as Orthanc chooses.
+    """
 
     frame: int
     quality: int
     width: int | None
     height: int | None
     content_type: str
+    window: tuple[float, float] | None = None
 
     def key(self, digest: str) -> Key:
         """Of this view of the file with this digest."""

@@ -61,7 +61,13 @@ class Warming:
         if digest is None:
             return "gone"
         instance = Instance(
-            stored.orthanc_instance_id, stored.sop_instance_uid, digest, stored.modality or "UNKNOWN", None
+            stored.orthanc_instance_id,
+            stored.study_instance_uid,
+            stored.series_instance_uid,
+            stored.sop_instance_uid,
+            digest,
+            stored.modality or "UNKNOWN",
+            exam_id=None,
         )
         told, _ = await self._pictures.frames(instance)
         middle = (Frames.model_validate_json(told.content).count + 1) // 2

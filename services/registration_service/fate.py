@@ -37,6 +37,8 @@ async def describe_instance(session: AsyncSession, orthanc_id: str | None) -> In
     _, exam = await record_of(session, entry.orthanc_id)
     return InternalInstance(
         orthancInstanceId=entry.orthanc_id,
+        studyInstanceUID=entry.study_instance_uid,
+        seriesInstanceUID=entry.series_instance_uid,
         sopInstanceUID=entry.sop_instance_uid,
         state=entry.state,
         examenID=exam.exam_id if exam else None,

@@ -138,6 +138,8 @@ class InternalInstance(BaseModel):
     """What the preview service needs to know of an instance; never leaves Examflow."""
 
     orthancInstanceId: str
+    studyInstanceUID: str
+    seriesInstanceUID: str
     sopInstanceUID: str
     state: str
     examenID: str | None

@@ -58,6 +58,11 @@ def _register(row: Row, about: Thing, role: str, things: Things) -> Request:
     return {"json": about.registration(own)}
 
 
+def _wado_uri(_row: Row, about: Thing, _role: str, _things: Things) -> Request:
+    uids = {"studyUID": about.study, "seriesUID": about.series, "objectUID": about.sop}
+    return {"params": {"requestType": "WADO", "contentType": "application/dicom", **uids}}
+
+
 def _json(**body: Any) -> Callable[..., Request]:
     return lambda *_: {"json": body}
 
@@ -69,6 +74,8 @@ _BODIES: dict[str, Callable[[Row, Thing, str, Things], Request]] = {
     "PUT /examens-medicaux/{examenID}": _json(principals=["user:his"]),
     "POST /ops/dead-letters/replay": _json(**_NO_LETTER),
     "POST /ops/dead-letters/drop": _json(**_NO_LETTER, **_WHY),
+    "GET /dicom/wado": _wado_uri,
+    "HEAD /dicom/wado": _wado_uri,
     "POST /events/validate": _json(type="dicom.stored", source="/examflow/upload"),
     "POST /ops/waiting/{id}/assign": _json(examenID="EX-of-nobody", **_WHY),
     "POST /ops/images/{id}/move": _json(examenID="EX-of-nobody", **_WHY),

@@ -19,7 +19,9 @@ class OrthancThatRenders(Orthanc):
         self.has = True
         self.seconds = 0.02
 
-    async def render(self, _id: str, frame: int, quality: int, _type: str) -> httpx.Response:  # type: ignore[override]
+    async def render(  # type: ignore[override]
+        self, _id: str, frame: int, quality: int, _type: str, _window: tuple[float, float] | None = None
+    ) -> httpx.Response:
         self.renders += 1
         await asyncio.sleep(self.seconds)
         if self.status == 503:

@@ -25,6 +25,8 @@ class Registration:
         self.epochs = [1]
         self.answer: dict[str, Any] = {
             "orthancInstanceId": "i-1",
+            "studyInstanceUID": "1",
+            "seriesInstanceUID": "1.1",
             "sopInstanceUID": "1.2",
             "state": "registered",
             "examenID": "EX-1",

@@ -22,7 +22,7 @@ from services.preview_service.view import View
 from shared.errors import OrthancAway, OrthancNonsense, Problem
 from tests.unit.rendering_double import OrthancThatRenders
 
-CT = Instance("i-1", "1.2", "d" * 32, "CT", "EX-1")
+CT = Instance("i-1", "1", "1.1", "1.2", "d" * 32, "CT", "EX-1")
 SMALL = View(1, 90, 16, None, JPEG)
 
 

@@ -41,7 +41,7 @@ async def warm(orthanc: OrthancThatRenders, pictures: Pictures, digest: str = MI
 
 
 def instance(digest: str = MINE) -> Instance:
-    return Instance("i-1", "1.2", digest, "CT", None)
+    return Instance("i-1", "1", "1.1", "1.2", digest, "CT", None)
 
 
 def outcomes(outcome: str) -> float:
