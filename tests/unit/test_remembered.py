@@ -23,7 +23,9 @@ class Clock:
 def known(exam: str | None = "EX-1", epoch: int | None = 1, state: str = "registered", **changes: Any) -> Known:
     answer: dict[str, Any] = {
         "orthancInstanceId": "i-1",
-        "studyInstanceUID": "1", "seriesInstanceUID": "1.1", "sopInstanceUID": "1.2",
+        "studyInstanceUID": "1",
+        "seriesInstanceUID": "1.1",
+        "sopInstanceUID": "1.2",
         "state": state,
         "examenID": exam,
         "principals": ["user:alice"] if exam else None,
