@@ -19,7 +19,7 @@ class OrthancThatRenders(Orthanc):
         self.has = True
         self.seconds = 0.02
 
-    async def render(  # type: ignore[override]
+    async def render(
         self, _id: str, frame: int, quality: int, _type: str, _window: tuple[float, float] | None = None
     ) -> httpx.Response:
         self.renders += 1
@@ -28,10 +28,10 @@ class OrthancThatRenders(Orthanc):
             raise OrthancAway
         return httpx.Response(self.status, content=_jpeg(frame, quality))
 
-    async def digest(self, _id: str) -> str | None:  # type: ignore[override]
+    async def digest(self, _id: str) -> str | None:
         return "d" * 32 if self.has else None
 
-    async def frames(self, _id: str) -> int | None:  # type: ignore[override]
+    async def frames(self, _id: str) -> int | None:
         return 3 if self.has else None
 
 
