@@ -78,17 +78,29 @@ class Problem(Exception):
         """What was wrong and what to do, for a person."""
         return (self.fr if language == "fr" else self.en).format(**self.facts)
 
+    def headers(self) -> dict[str, str]:
+        """What a program is told of it by HTTP."""
+        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+
 
 class Unauthenticated(Problem):
     status, code, title = 401, "unauthenticated", "Not authenticated"
     en = "{why_en} Send a valid token as 'Authorization: Bearer ...'."
     fr = "{why_fr} Envoyez un jeton valide : « Authorization: Bearer ... »."
 
+    def headers(self) -> dict[str, str]:
+        """The challenge (RFC 6750, 3)."""
+        return {"WWW-Authenticate": str(self.facts.get("challenge", "Bearer"))}
+
 
 class ScopeMissing(Problem):
     status, code, title = 403, "scope-missing", "Scope missing"
     en = "The token lacks the scope '{scope}', which this request needs; ask for a token that carries it."
     fr = "Le jeton n'a pas le droit « {scope} » que cette requête exige ; demandez un jeton qui le porte."
+
+    def headers(self) -> dict[str, str]:
+        """The challenge (RFC 6750, 3.1): which scope a client is to ask for."""
+        return {"WWW-Authenticate": f'Bearer error="insufficient_scope", scope="{self.facts["ask_for"]}"'}
 
 
 class InvalidInput(Problem):

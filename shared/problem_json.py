@@ -86,11 +86,7 @@ def problem_response(request: Request, problem: Problem, headers: dict[str, str]
     }
     if problem.errors:
         document["errors"] = [error.said(language) for error in problem.errors]
-    headers = dict(headers or {})
-    if problem.retry_after is not None:
-        headers["Retry-After"] = str(problem.retry_after)
-    if problem.status == 401:
-        headers["WWW-Authenticate"] = str(problem.facts.get("challenge", "Bearer"))
+    headers = (headers or {}) | problem.headers()
     return JSONResponse(document, problem.status, headers, media_type="application/problem+json")
 
 

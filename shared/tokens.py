@@ -119,11 +119,11 @@ class Scoped:
     async def __call__(self, caller: Annotated[Caller, Depends(authenticated)]) -> Caller:
         """The caller, if a scope fits."""
         if not any(caller.has(scope) for scope in self._scopes):
-            raise ScopeMissing(scope="' or '".join(self._scopes))
+            raise ScopeMissing(scope="' or '".join(self._scopes), ask_for=self._scopes[0])
         return caller
 
 
 def require(caller: Caller, scope: str) -> None:
     """Raise ScopeMissing unless the caller has the scope."""
     if not caller.has(scope):
-        raise ScopeMissing(scope=scope)
+        raise ScopeMissing(scope=scope, ask_for=scope)

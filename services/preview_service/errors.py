@@ -42,6 +42,10 @@ class RangeUnsatisfiable(Problem):
     en = "The file has {size} bytes, and none in the range that was asked for; ask for another, or for the whole."
     fr = "Le fichier a {size} octets, et aucun dans l'intervalle demandé ; demandez-en un autre, ou le tout."
 
+    def headers(self) -> dict[str, str]:
+        """How much there is (RFC 9110, 14.4)."""
+        return {"Content-Range": f"bytes */{self.facts['size']}"}
+
 
 class RightsOutdated(DependencyAway):
     code = "rights-outdated"

@@ -12,7 +12,7 @@ Problem
 Messages have no status: Hopeless becomes a dead letter, NotYet is tried again (settling.py).
 """
 
-from shared.errors import DependencyAway, InstanceUnknown, Problem
+from shared.errors import DependencyAway, InstanceUnknown, Problem, Unauthenticated
 
 
 class RegisteredElsewhere(Problem):
@@ -50,7 +50,7 @@ class NothingKnownYet(InstanceUnknown):
     retry_after = 1
 
 
-class NotInternal(Problem):
+class NotInternal(Unauthenticated):
     status, code, title = 401, "not-internal", "Not an internal caller"
     en = "This address is for Examflow's own services; it needs the service token."
     fr = "Cette adresse est réservée aux services d'Examflow ; elle exige le jeton de service."

@@ -76,6 +76,7 @@ def test_a_part_behind_the_end(ct: Stored) -> None:
     refused = ct.client.get(ct.by_path, headers={"Range": "bytes=10000000-"})
     assert (refused.status_code, refused.json()["type"]) == (416, "/problems/range-unsatisfiable")
     assert str(len(ct.content)) in refused.json()["message"]
+    assert refused.headers["content-range"] == f"bytes */{len(ct.content)}"
 
 
 def test_head_tells_the_size_and_the_name(ct: Stored) -> None:

@@ -51,7 +51,7 @@ ENDINGS: dict[str, Exception | None] = {
     "fine": None,
     "unknown": ExamUnknown(),
     "hidden": ExamUnknown().hiding("EX-1", "1.2.3"),
-    "scope": ScopeMissing(scope="x"),
+    "scope": ScopeMissing(scope="x", ask_for="x"),
     "stranger": Unauthenticated(why_en="No.", why_fr="Non."),
     "away": OrthancAway(),
 }

@@ -11,7 +11,16 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from shared import correlation, problem_json
-from shared.errors import DependencyAway, ExamUnknown, FieldError, InvalidInput, OrthancAway, Problem, Unauthenticated
+from shared.errors import (
+    DependencyAway,
+    ExamUnknown,
+    FieldError,
+    InvalidInput,
+    OrthancAway,
+    Problem,
+    ScopeMissing,
+    Unauthenticated,
+)
 
 SECRET = "JANE^DOE"
 
@@ -29,6 +38,7 @@ def make_app() -> FastAPI:
         "exam": ExamUnknown(),
         "orthanc": OrthancAway(),
         "token": Unauthenticated(why_en="There is none.", why_fr="Il n'y en a pas."),
+        "scope": ScopeMissing(scope="images:read", ask_for="images:read"),
         "long": InvalidInput([FieldError("url", "is odd", "est étrange", "u" * 81), FieldError("b", "no", "non")]),
         "bug": RuntimeError(f"cannot read {SECRET}"),
         "base": DependencyAway(),
@@ -97,6 +107,7 @@ async def test_in_french(client: httpx.AsyncClient) -> None:
         ("/refused/orthanc", 503, "Retry-After", "5"),
         ("/refused/base", 503, "Retry-After", "5"),
         ("/refused/token", 401, "WWW-Authenticate", "Bearer"),
+        ("/refused/scope", 403, "WWW-Authenticate", 'Bearer error="insufficient_scope", scope="images:read"'),
     ],
 )
 async def test_headers(client: httpx.AsyncClient, path: str, status: int, header: str, value: str) -> None:
