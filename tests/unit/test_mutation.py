@@ -94,7 +94,8 @@ def test_where_there_is_no_check_nothing_is_changed() -> None:
 
 
 def test_each_route_of_the_table_that_needs_a_scope_has_its_check(tree: tuple[Path, list[Check]]) -> None:
-    scoped = {row.route for row in rows() if row.expected["noscope"] == "403"}
+    # HEAD is answered by the function of GET.
+    scoped = {row.route for row in rows() if row.expected["noscope"] == "403" and row.method != "HEAD"}
     assert len([check for check in tree[1] if check.how == "any scope will do"]) == len(scoped)
 
 
