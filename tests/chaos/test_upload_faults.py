@@ -4,7 +4,6 @@ import itertools
 
 import pytest
 
-from tests.chaos.clients import Clients
 from tests.chaos.halves import Framing
 from tests.chaos.lab import Lab
 from tests.running import eventually
@@ -21,7 +20,8 @@ def test_upload_killed_before_publishing_with_retry(lab: Lab) -> None:
     with lab.sending(lab.images(exam=lab.exam()), tries=lab.scale.tries) as clients:
         for share in lab.scale.shares:
             clients.have_ended(share)
-            _kill_before_publishing(lab, clients)
+            _hold_back_publishing(lab)
+            _kill_before_publishing(lab)
     found = lab.balance()
     assert found.acknowledged == found.registered == found.sent
     assert clients.stored_before(), "no client came again for an image that was stored"
@@ -37,9 +37,11 @@ def test_upload_killed_before_publishing_without_retry(lab: Lab) -> None:
     share = lab.scale.images // lab.scale.kills // 2
     for _ in range(lab.scale.kills):
         pairs = zip(lab.images(share, accession=accession), lab.images(share, exam=exam), strict=True)
-        with lab.sending([*itertools.chain.from_iterable(pairs)]) as clients:
-            clients.have_ended(1 / 2)
-            _kill_before_publishing(lab, clients)
+        some = [*itertools.chain.from_iterable(pairs)]
+        lab.send(some[:share])
+        _hold_back_publishing(lab)  # before the others are sent: they could all be through before
+        with lab.sending(some[share:]):
+            _kill_before_publishing(lab)
     found = lab.balance()
     numbered = {image.orthanc_id for image in lab.sent if image.accession}
     unpromised = found.stored - found.acknowledged
@@ -50,19 +52,19 @@ def test_upload_killed_before_publishing_without_retry(lab: Lab) -> None:
     assert found.waiting, "no image that named its exam was stored and not announced"
 
 
-def _kill_before_publishing(lab: Lab, clients: Clients) -> None:
-    """What the service writes to the broker is held back, and dropped once it is dead."""
+def _hold_back_publishing(lab: Lab) -> None:
+    """What the service writes to the broker, which is dropped once it is dead."""
     lab.broker_link.hold("to_server", by="upload")
-    _some_are_stored(lab, clients)
+
+
+def _kill_before_publishing(lab: Lab) -> None:
+    """Wait until some clients hang behind Orthanc's answer, since what publishes is held back."""
+    before = lab.orthanc.count()
+    eventually(lambda: lab.orthanc.count() - before >= IN_FLIGHT, what="stored, and not announced")
     eventually(lambda: lab.broker_link.holding("to_server", by="upload"), what="a publish on its way")
     lab.kill("upload")
     lab.broker_link.cut(by="upload")
     lab.broker_link.heal()
-
-
-def _some_are_stored(lab: Lab, clients: Clients) -> None:
-    """Wait until some clients hang behind Orthanc's answer."""
-    eventually(lambda: lab.orthanc.count() - len(clients.acknowledged()) >= IN_FLIGHT, what="stored, not acknowledged")
 
 
 @pytest.mark.row("upload service killed after publishing, before answering", "one row")
