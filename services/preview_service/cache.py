@@ -45,7 +45,7 @@ class Cache:
     async def on_disk(self, key: Key) -> Picture | None:
         """The picture, if it is on disk; then it is in memory too."""
         try:
-            found = await asyncio.to_thread(self._disk.find, key) if self._disk.has(key) else None
+            found = await asyncio.to_thread(self._disk.find, key) if self._disk.knows(key) else None
         except OSError as error:
             log.error("cache.unreadable", why=str(error))
             found = None

@@ -57,7 +57,7 @@ class Disk:
                 self._note(name, file)
             self._make_room()
 
-    def has(self, key: Key) -> bool:
+    def knows(self, key: Key) -> bool:
         """Whether it may be here; asks no disk."""
         return key.name in self._files
 

@@ -69,7 +69,7 @@ def test_disk_keeps_over_a_restart(disk: Disk, tmp_path: Path) -> None:
     disk.keep(key("a"), picture(made=NOW - 100))
     assert disk.find(key("a")) == picture(made=NOW - 100)
     again = opened(tmp_path)
-    assert again.has(key("a"))
+    assert again.knows(key("a"))
     assert again.find(key("a")) == picture(made=NOW - 100)
     assert again.bytes == 10
 
@@ -82,7 +82,7 @@ def test_disk_gives_up_the_least_used_and_after_a_start_the_oldest(disk: Disk, t
     assert [name for name in "abcdefghijk" if disk.find(key(name))] == list("adefghijk")
     assert (disk.bytes, disk.evicted, len(files(tmp_path))) == (100, 2, 9)
     again = opened(tmp_path, largest=50)
-    assert [name for name in "abcdefghijk" if again.has(key(name))] == list("adek")
+    assert [name for name in "abcdefghijk" if again.knows(key(name))] == list("adek")
 
 
 def test_disk_keeps_so_many_and_not_for_ever(tmp_path: Path) -> None:
@@ -91,10 +91,10 @@ def test_disk_keeps_so_many_and_not_for_ever(tmp_path: Path) -> None:
     assert disk.find(key("a")) is None
     disk.keep(key("b"), picture(made=NOW - 100))
     disk.sweep()
-    assert not disk.has(key("b"))
+    assert not disk.knows(key("b"))
     for name in "cde":
         disk.keep(key(name), picture())
-    assert [name for name in "cde" if disk.has(key(name))] == ["d", "e"]
+    assert [name for name in "cde" if disk.knows(key(name))] == ["d", "e"]
     assert len(files(tmp_path)) == 2
 
 
