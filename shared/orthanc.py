@@ -1,15 +1,15 @@
 """Orthanc's REST API, as far as two services need it. Success is only what Orthanc's own contract calls success."""
 
-import contextlib
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, Iterable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import httpx
-from httpx_aiohttp import HttpxAiohttpClient
 
-from shared.errors import OrthancAway, OrthancNonsense, OrthancSlow, StorageFull, StoreFailed, StoreRefused
+from shared.errors import OrthancNonsense, StorageFull, StoreFailed, StoreRefused
+from shared.orthanc_http import OrthancHttp, json_of, object_of
 from shared.settings import OrthancSettings
 
 PARKED = "1024"  # the user metadata in which an upload's context waits while the broker is away
@@ -45,24 +45,15 @@ class Orthanc:
     """A client of one Orthanc; opens nothing before its first request."""
 
     def __init__(self, settings: OrthancSettings) -> None:
-        self._http = HttpxAiohttpClient(
-            base_url=settings.url,
-            auth=(settings.user, settings.password.get_secret_value()),
-            # A fixed set of our own headers; Orthanc would compress every answer, pictures too.
-            headers={"Accept-Encoding": "identity"},
-            verify=settings.tls(),
-            timeout=httpx.Timeout(settings.answer_seconds, connect=settings.connect_seconds),
-            # Orthanc closes an idle connection after one second.
-            limits=httpx.Limits(max_connections=settings.connections, keepalive_expiry=0.8),
-        )
+        self._orthanc = OrthancHttp(settings)
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._orthanc.aclose()
 
     async def store(self, content: bytes | AsyncIterable[bytes]) -> Stored:
         """POST one DICOM file. Raises StoreRefused, StorageFull, StoreFailed, OrthancNonsense or OrthancAway."""
-        answer = await self._ask("POST", "/instances", content=content, content_type="application/dicom")
+        answer = await self._orthanc.ask("POST", "/instances", content=content, content_type="application/dicom")
         if answer.status_code in (400, 404):  # 404: it finds no identity in it
             raise StoreRefused
         if answer.status_code == 507 or (answer.status_code == 500 and _status(answer) == STORAGE_FULL):
@@ -71,16 +62,16 @@ class Orthanc:
             raise StoreFailed(what=f"HTTP {answer.status_code} to a store")
         if answer.status_code != 200:
             raise OrthancNonsense(what=f"HTTP {answer.status_code} to a store")
-        return _stored(_object(answer))
+        return _stored(object_of(answer))
 
     async def digest(self, instance_id: str) -> str | None:
         """The MD5 of the stored file in hex; None where there is no such instance."""
-        answer = await self._get(f"/instances/{instance_id}/attachments/dicom/md5")
+        answer = await self._orthanc.get(f"/instances/{instance_id}/attachments/dicom/md5")
         return None if answer is None else answer.text.strip()
 
     async def size(self, instance_id: str) -> int | None:
         """The bytes of the stored file; None where there is no such instance."""
-        answer = await self._get(f"/instances/{instance_id}/attachments/dicom/size")
+        answer = await self._orthanc.get(f"/instances/{instance_id}/attachments/dicom/size")
         if answer is not None and not answer.text.strip().isdigit():
             raise OrthancNonsense(what="no size of a file")
         return None if answer is None else int(answer.text)
@@ -112,9 +103,9 @@ class Orthanc:
         """
         path, params = f"/instances/{instance_id}/frames/{frame}", dict[str, str | int](quality=quality)
         if window is None:
-            return await self._ask("GET", f"{path}/preview", params=params, accept=content_type)
+            return await self._orthanc.ask("GET", f"{path}/preview", params=params, accept=content_type)
         params |= {"window-center": f"{window[0]:g}", "window-width": f"{window[1]:g}"}
-        return await self._ask("GET", f"{path}/rendered", params=params, accept=content_type)
+        return await self._orthanc.ask("GET", f"{path}/rendered", params=params, accept=content_type)
 
     async def frames(self, instance_id: str) -> int | None:
         """How many frames an instance has, at least one; None where there is no such instance."""
@@ -123,40 +114,33 @@ class Orthanc:
             raise OrthancNonsense(what="no list of frames")
         return None if found is None else max(1, len(found))
 
-    @contextlib.asynccontextmanager
-    async def file(self, instance_id: str) -> AsyncIterator[httpx.Response | None]:
+    def file(self, instance_id: str) -> AbstractAsyncContextManager[httpx.Response | None]:
         """The DICOM file as an open stream; None where there is no such instance."""
-        try:
-            async with self._http.stream("GET", f"/instances/{instance_id}/file") as answer:
-                if answer.status_code not in (200, 404):
-                    raise OrthancNonsense(what=f"HTTP {answer.status_code} to a download")
-                yield answer if answer.status_code == 200 else None
-        except httpx.TransportError as error:
-            raise OrthancAway from error
+        return self._orthanc.stream(f"/instances/{instance_id}/file")
 
     async def metadata(self, instance_id: str, number: str) -> str | None:
         """A metadata value of an instance; None where there is none, or no such instance."""
-        answer = await self._get(f"/instances/{instance_id}/metadata/{number}")
+        answer = await self._orthanc.get(f"/instances/{instance_id}/metadata/{number}")
         return None if answer is None else answer.text
 
     async def add_metadata(self, instance_id: str, number: str, text: str) -> bool:
         """Write a metadata value where none stands, else return False. Of several writers at once one does."""
         path = f"/instances/{instance_id}/metadata/{number}"
-        answer = await self._ask("PUT", path, content=text.encode(), headers={"If-Match": _NO_REVISION})
+        answer = await self._orthanc.ask("PUT", path, content=text.encode(), headers={"If-Match": _NO_REVISION})
         if answer.status_code not in (200, 409):
             raise OrthancNonsense(what=f"HTTP {answer.status_code} to a metadata value")
         return answer.status_code == 200
 
     async def delete_metadata(self, instance_id: str, number: str) -> None:
         """Take a metadata value away; none standing there is as good."""
-        answer = await self._ask("DELETE", f"/instances/{instance_id}/metadata/{number}")
+        answer = await self._orthanc.ask("DELETE", f"/instances/{instance_id}/metadata/{number}")
         if answer.status_code not in (200, 404):
             raise OrthancNonsense(what=f"HTTP {answer.status_code} to a metadata value's end")
 
     async def read(self, path: str, **params: str | int) -> Any | None:
         """The JSON of any address; None for a 404. What its shape means is the caller's."""
-        answer = await self._get(path, params)
-        return None if answer is None else _json(answer)
+        answer = await self._orthanc.get(path, params)
+        return None if answer is None else json_of(answer)
 
     async def bulk(self, ids: Iterable[str], level: Literal["Instance", "Series", "Study"]) -> list[dict[str, Any]]:
         """Main tags, parents and (of instances) metadata of many resources at once; those that are gone are left out.
@@ -165,81 +149,33 @@ class Orthanc:
         """
         asked = {"Resources": list(ids), "Level": level, "Metadata": level == "Instance"}
         body = json.dumps(asked).encode()
-        answer = await self._ask("POST", "/tools/bulk-content", content=body, content_type="application/json")
-        found = _json(answer) if answer.status_code == 200 else None
+        answer = await self._orthanc.ask("POST", "/tools/bulk-content", content=body, content_type="application/json")
+        found = json_of(answer) if answer.status_code == 200 else None
         if not isinstance(found, list):
             raise OrthancNonsense(what=f"HTTP {answer.status_code} to a question about many")
         return found
 
     async def lookup(self, uid: str) -> list[str]:
         """The ids of what has this DICOM UID (or another identifier), at any level."""
-        answer = await self._ask("POST", "/tools/lookup", content=uid.encode(), content_type="text/plain")
-        found = _json(answer) if answer.status_code == 200 else None
+        answer = await self._orthanc.ask("POST", "/tools/lookup", content=uid.encode(), content_type="text/plain")
+        found = json_of(answer) if answer.status_code == 200 else None
         if not isinstance(found, list):
             raise OrthancNonsense(what=f"HTTP {answer.status_code} to a look-up")
         return [str(one.get("ID")) for one in found]
 
     async def statistics(self) -> dict[str, Any]:
         """Counts and sizes of what is stored (`/statistics`)."""
-        return _object(await self._ask("GET", "/statistics"))
+        return object_of(await self._orthanc.ask("GET", "/statistics"))
 
     async def answers(self) -> None:
         """Readiness: a round trip that reads from Orthanc's index."""
-        answer = await self._ask("GET", "/changes", params={"last": ""})
+        answer = await self._orthanc.ask("GET", "/changes", params={"last": ""})
         if answer.status_code != 200:
             raise OrthancNonsense(what=f"HTTP {answer.status_code} to a readiness check")
 
     async def _tags(self, path: str) -> dict[str, str] | None:
-        answer = await self._get(path)
-        return None if answer is None else _object(answer).get("MainDicomTags", {})
-
-    async def _get(self, path: str, params: dict[str, str | int] | None = None) -> httpx.Response | None:
-        answer = await self._ask("GET", path, params=params)
-        if answer.status_code == 404:
-            return None
-        if answer.status_code != 200:
-            raise OrthancNonsense(what=f"HTTP {answer.status_code} to a read")
-        return answer
-
-    async def _ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        content: bytes | AsyncIterable[bytes] | None = None,
-        content_type: str | None = None,
-        accept: str = "*/*",
-        params: dict[str, str | int] | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> httpx.Response:
-        headers = {"Accept": accept} | ({"Content-Type": content_type} if content_type else {}) | (headers or {})
-        try:
-            answer = await self._http.request(method, path, content=content, headers=headers, params=params)
-        except httpx.ReadTimeout as error:
-            raise OrthancSlow from error
-        except httpx.TransportError as error:
-            raise OrthancAway from error
-        if answer.status_code == 401:
-            raise OrthancNonsense(what="it does not know this service's account")
-        if answer.status_code == 403:
-            raise OrthancNonsense(what=f"this service's account may not {method} there (deploy/orthanc/routes.lua)")
-        if answer.status_code == 503:
-            raise OrthancAway
-        return answer
-
-
-def _json(answer: httpx.Response) -> Any:
-    try:
-        return answer.json()
-    except ValueError:
-        raise OrthancNonsense(what="no JSON") from None
-
-
-def _object(answer: httpx.Response) -> dict[str, Any]:
-    found = _json(answer)
-    if not isinstance(found, dict):
-        raise OrthancNonsense(what="no JSON object")
-    return found
+        answer = await self._orthanc.get(path)
+        return None if answer is None else object_of(answer).get("MainDicomTags", {})
 
 
 def _status(answer: httpx.Response) -> int | None:
