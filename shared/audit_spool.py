@@ -31,9 +31,9 @@ class Spool:
 
     def oldest(self, count: int) -> Sequence[tuple[int, bytes]]:
         """The first messages, with their numbers."""
-        if self._never_used():
-            return ()
         with self._lock, _disk():
+            if self._never_used():
+                return ()
             return self._opened().execute("SELECT id, body FROM messages ORDER BY id LIMIT ?", (count,)).fetchall()
 
     def remove(self, number: int) -> None:
@@ -43,9 +43,9 @@ class Spool:
 
     def held(self) -> tuple[int, int]:
         """How many messages, and their bytes."""
-        if self._never_used():
-            return 0, 0
         with self._lock, _disk():
+            if self._never_used():
+                return 0, 0
             query = "SELECT count(*), coalesce(sum(length(body)), 0) FROM messages"
             count, size = self._opened().execute(query).fetchone()
             return int(count), int(size)

@@ -69,9 +69,12 @@ class Cache:
         self._count()
 
     async def purge(self, digest: str) -> None:
-        """Forget all pictures of a file: it was deleted."""
+        """Forget all pictures of a file: it was deleted. What the disk keeps nevertheless is shown to nobody."""
         self._memory.purge(digest)
-        await asyncio.to_thread(self._disk.purge, digest)
+        try:
+            await asyncio.to_thread(self._disk.purge, digest)
+        except OSError as error:
+            log.error("cache.unpurged", why=str(error))
         self._count()
 
     async def sweep(self) -> None:

@@ -39,22 +39,25 @@ class Disk:
         self._oldest = oldest_seconds
         self._files: OrderedDict[str, _File] = OrderedDict()  # by the name of the key
         self._lock = threading.Lock()
+        self._began = time.time()
         self.bytes = 0
         self.evicted = 0
 
     def open(self) -> None:
-        """See what is there, and take away what was left half written."""
+        """See what is there, and take away what was left half written. Pictures may come and go meanwhile."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found: list[tuple[str, _File]] = []
         for path in self._folder.glob("*/*/*"):
-            if path.suffix == _UNFINISHED:
-                path.unlink(missing_ok=True)
-                continue
-            told = path.stat()
-            found.append((path.stem, _File(path, told.st_size, told.st_mtime, checked=False)))
+            with contextlib.suppress(FileNotFoundError):
+                told = path.stat()
+                if path.suffix != _UNFINISHED:
+                    found.append((path.stem, _File(path, told.st_size, told.st_mtime, checked=False)))
+                elif told.st_mtime < self._began:  # not one that is being written now
+                    path.unlink()
         with self._lock:
             for name, file in sorted(found, key=lambda one: one[1].made):
-                self._note(name, file)
+                if name not in self._files:
+                    self._note(name, file)
             self._make_room()
 
     def knows(self, key: Key) -> bool:
@@ -95,11 +98,13 @@ class Disk:
             self._make_room()
 
     def purge(self, digest: str) -> None:
-        """Take away every picture of a file."""
+        """Take away every picture of a file, also those that were not seen yet. Raises OSError where the disk does."""
         folder = self._folder_of(digest)
         with self._lock, contextlib.suppress(FileNotFoundError):
             for path in list(folder.iterdir()):
                 self._forget(path.stem)
+                path.unlink(missing_ok=True)
+            folder.rmdir()
 
     def sweep(self) -> None:
         """Take away what is too old."""

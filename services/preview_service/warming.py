@@ -49,6 +49,10 @@ class Warming:
             except Problem as problem:
                 outcome = problem.code
                 break
+            except Exception as error:  # noqa: BLE001  # one strange picture would hold up all that come after it
+                outcome = "failed"
+                log.error("warming.failed", kind=type(error).__name__, why=str(error)[:200])
+                break
         WARMED.labels(outcome).inc()
         if outcome == "made":
             LAG.observe(max(0.0, (datetime.now(UTC) - event.time).total_seconds()))

@@ -185,3 +185,10 @@ def test_who_only_looks_at_a_spool_leaves_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     spool.add(b"one")
     assert Spool(tmp_path / "deep" / "preview.sqlite", 10_000).held() == (1, 3)
+
+
+def test_a_spool_that_cannot_even_be_looked_at_says_so(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / ("x" * 300), 10_000)
+    for look in (spool.held, lambda: spool.oldest(1)):
+        with pytest.raises(AuditAway):
+            look()

@@ -1,5 +1,6 @@
 """What is kept of pictures in memory and on disk, and what gives way."""
 
+import os
 import time
 from pathlib import Path
 
@@ -114,6 +115,25 @@ def test_disk_takes_away_what_was_half_written(disk: Disk, tmp_path: Path) -> No
     (path.parent / "x.part").write_bytes(b"half")
     opened(tmp_path)
     assert files(tmp_path) == [path]
+
+
+def test_disk_leaves_what_is_being_written_while_it_opens(tmp_path: Path) -> None:
+    disk = Disk(tmp_path / "pictures", 100, 50, 3600.0)
+    disk.keep(key("a"), picture())
+    [path] = files(tmp_path)
+    writing = path.parent / "x.part"
+    writing.write_bytes(b"half")
+    os.utime(writing, (time.time() + 1, time.time() + 1))
+    disk.open()
+    assert set(files(tmp_path)) == {path, writing}
+    assert disk.bytes == 10
+
+
+def test_disk_purges_what_it_has_not_seen_yet(disk: Disk, tmp_path: Path) -> None:
+    disk.keep(key("a"), picture())
+    Disk(tmp_path / "pictures", 100, 50, 3600.0).purge("digest")
+    assert files(tmp_path) == []
+    assert list((tmp_path / "pictures").glob("*/*")) == []
 
 
 def test_disk_purges_a_file_and_no_other(disk: Disk, tmp_path: Path) -> None:

@@ -151,6 +151,8 @@ async def test_a_disk_that_fails_costs_no_picture(orthanc: OrthancThatRenders, t
     await cache.open()
     pictures = pictures_of(orthanc, cache)
     assert [(await pictures.show(CT, DEFAULT))[1] for _ in range(2)] == ["miss", "hit"]
+    await cache.purge(CT.digest)  # an image that was deleted is told to be, not an error of the disk
+    assert (await pictures.show(CT, DEFAULT))[1] == "miss"
 
 
 async def test_without_memory_the_disk_is_enough(orthanc: OrthancThatRenders, tmp_path: Path) -> None:

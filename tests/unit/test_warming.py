@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 from prometheus_client import REGISTRY
 
@@ -84,3 +85,15 @@ async def test_an_image_that_is_gone(orthanc: OrthancThatRenders, pictures: Pict
     before, orthanc.has = outcomes("gone"), False
     await warm(orthanc, pictures)
     assert (outcomes("gone"), orthanc.renders) == (before + 1, 0)
+
+
+async def test_a_picture_that_nobody_foresaw_holds_up_nothing(
+    orthanc: OrthancThatRenders, pictures: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def strange(*_: object) -> httpx.Response:
+        return httpx.Response(200, content=b"no picture at all")
+
+    before = outcomes("failed")
+    monkeypatch.setattr(orthanc, "render", strange)
+    await warm(orthanc, pictures)
+    assert outcomes("failed") == before + 1
