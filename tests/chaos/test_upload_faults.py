@@ -1,10 +1,14 @@
 """The upload service is killed, or its client goes away, at the points of an upload's way."""
 
+import functools
 import itertools
+from collections.abc import Sequence
 
 import pytest
 
+from tests.chaos.clients import Clients
 from tests.chaos.halves import Framing
+from tests.chaos.images import Image
 from tests.chaos.lab import Lab
 from tests.running import eventually
 
@@ -17,14 +21,14 @@ IN_FLIGHT = 4  # so many of the eight clients at least have come to the point wh
     "the client's retry registers it",
 )
 def test_upload_killed_before_publishing_with_retry(lab: Lab) -> None:
-    with lab.sending(lab.images(exam=lab.exam()), tries=lab.scale.tries) as clients:
-        for share in lab.scale.shares:
-            clients.have_ended(share)
-            _hold_back_publishing(lab)
-            _kill_before_publishing(lab)
+    exam, come_again = lab.exam(), 0
+    for _ in range(lab.scale.kills):
+        lab.send(lab.images(_share(lab), exam=exam))
+        clients = _send_and_kill_before_publishing(lab, lab.images(_share(lab), exam=exam), lab.scale.tries)
+        come_again += len(clients.stored_before())
     found = lab.balance()
     assert found.acknowledged == found.registered == found.sent
-    assert clients.stored_before(), "no client came again for an image that was stored"
+    assert come_again, "no client came again for an image that was stored"
 
 
 @pytest.mark.row(
@@ -34,14 +38,12 @@ def test_upload_killed_before_publishing_with_retry(lab: Lab) -> None:
 def test_upload_killed_before_publishing_without_retry(lab: Lab) -> None:
     accession = lab.accession()
     exam = lab.exam(accession)
-    share = lab.scale.images // lab.scale.kills // 2
+    share = _share(lab)
     for _ in range(lab.scale.kills):
         pairs = zip(lab.images(share, accession=accession), lab.images(share, exam=exam), strict=True)
         some = [*itertools.chain.from_iterable(pairs)]
         lab.send(some[:share])
-        _hold_back_publishing(lab)  # before the others are sent: they could all be through before
-        with lab.sending(some[share:]):
-            _kill_before_publishing(lab)
+        _send_and_kill_before_publishing(lab, some[share:], tries=1)
     found = lab.balance()
     numbered = {image.orthanc_id for image in lab.sent if image.accession}
     unpromised = found.stored - found.acknowledged
@@ -52,35 +54,46 @@ def test_upload_killed_before_publishing_without_retry(lab: Lab) -> None:
     assert found.waiting, "no image that named its exam was stored and not announced"
 
 
-def _hold_back_publishing(lab: Lab) -> None:
-    """What the service writes to the broker, which is dropped once it is dead."""
-    lab.broker_link.hold("to_server", by="upload")
+def _share(lab: Lab) -> int:
+    """Of the images before each kill; as many are sent when it comes."""
+    return lab.scale.images // lab.scale.kills // 2
 
 
-def _kill_before_publishing(lab: Lab) -> None:
-    """Wait until some clients hang behind Orthanc's answer, since what publishes is held back."""
+def _send_and_kill_before_publishing(lab: Lab, some: Sequence[Image], tries: int) -> Clients:
+    """Kill the service once some clients hang behind Orthanc's answer, since what it publishes is held back.
+
+    What is held back is dropped. It is held before the first image is sent: all could be through before.
+    """
     before = lab.orthanc.count()
-    eventually(lambda: lab.orthanc.count() - before >= IN_FLIGHT, what="stored, and not announced")
-    eventually(lambda: lab.broker_link.holding("to_server", by="upload"), what="a publish on its way")
-    lab.kill("upload")
-    lab.broker_link.cut(by="upload")
-    lab.broker_link.heal()
+    lab.broker_link.hold("to_server", by="upload")
+    with lab.sending(some, tries) as clients:
+        eventually(lambda: lab.orthanc.count() - before >= IN_FLIGHT, what="stored, and not announced")
+        eventually(lambda: lab.broker_link.holding("to_server", by="upload"), what="a publish on its way")
+        lab.kill("upload")
+        lab.broker_link.cut(by="upload")
+        lab.broker_link.heal()
+    return clients
 
 
 @pytest.mark.row("upload service killed after publishing, before answering", "one row")
 def test_upload_killed_before_answering(lab: Lab) -> None:
-    with lab.sending(lab.images(exam=lab.exam()), tries=lab.scale.tries) as clients:
-        for share in lab.scale.shares:
-            clients.have_ended(share)
-            lab.broker_link.hold("to_client", by="upload")  # the broker's confirms do not arrive
-            eventually(
-                lambda: len(lab.queues.told() - clients.acknowledged()) >= IN_FLIGHT, what="announced, unanswered"
-            )
+    exam, come_again = lab.exam(), 0
+    for _ in range(lab.scale.kills):
+        lab.send(lab.images(_share(lab), exam=exam))
+        before = lab.queues.told()
+        lab.broker_link.hold("to_client", by="upload")  # the broker's confirms do not arrive
+        with lab.sending(lab.images(_share(lab), exam=exam), lab.scale.tries) as clients:
+            eventually(functools.partial(_some_were_announced, lab, before), what="announced, unanswered")
             lab.kill("upload")
             lab.broker_link.heal()
+        come_again += len(clients.stored_before())
     found = lab.balance()
     assert found.acknowledged == found.registered == found.sent
-    assert clients.stored_before(), "no client came again for an image that was published"
+    assert come_again, "no client came again for an image that was published"
+
+
+def _some_were_announced(lab: Lab, before: set[str | None]) -> bool:
+    return len(lab.queues.told() - before) >= IN_FLIGHT
 
 
 @pytest.mark.row("upload service killed mid-body", "nothing stored, no temporary file")
