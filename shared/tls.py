@@ -16,7 +16,9 @@ class Dependency(BaseModel):
 
     def tls(self) -> ssl.SSLContext:
         """For connections to it. Raises OSError where the file cannot be read, or holds no certificate."""
-        return ssl.create_default_context(cafile=self.ca_file)
+        context = ssl.create_default_context(cafile=self.ca_file)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2  # Debian's Python leaves that to OpenSSL's configuration
+        return context
 
 
 def trouble(error: BaseException) -> str | None:
