@@ -5,6 +5,7 @@ its success says `by_itself`: then only what was refused or failed is recorded h
 by programs says `denied_only`: then only who was denied is.
 """
 
+import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -24,7 +25,11 @@ RECORDS = Counter("examflow_audit_records", "Audit records, by what became of th
 DENIED = "denied"
 _MARK = "__audited__"
 # Names in the path that say which exam or image a request is about.
-_EXAM, _SUBJECTS = "examenID", ("sopInstanceUID", "orthancInstanceId", "imageID", "id", "queue")
+_EXAM = "examenID"
+_SUBJECTS = (
+    *("sopInstanceUID", "seriesInstanceUID", "studyInstanceUID"),
+    *("orthancInstanceId", "imageID", "id", "queue"),
+)
 
 remote_ip: contextvars.ContextVar[str | None] = contextvars.ContextVar("remote_ip", default=None)
 
@@ -65,8 +70,13 @@ def audited_as(endpoint: Callable[..., Any]) -> Audited | None:
 
 def concerns(request: Request, *, exam: str | None, subject: str | None, action: str | None = None) -> None:
     """Say for the record which exam and image a request turned out to be about, and what it turned out to do."""
-    request.state.concerns = (exam, subject)
+    request.state.concerns = [(exam, subject)]
     request.state.does = action
+
+
+def concerns_all(request: Request, about: list[tuple[str | None, str | None]]) -> None:
+    """The same of several exams: there is a record for each."""
+    request.state.concerns = about
 
 
 class AuditedRoute(APIRoute):
@@ -85,21 +95,25 @@ class AuditedRoute(APIRoute):
                 answer = await handle(request)
             except Problem as problem:
                 if not told.denied_only or _ended(problem) == DENIED:
-                    record = _record(request, told.action, _ended(problem), problem)
-                    await _auditor(request).record(record, must=problem.status != 401)
+                    for record in _records(request, told.action, _ended(problem), problem):
+                        await _auditor(request).record(record, must=problem.status != 401)
                 raise
             if not (told.by_itself or told.denied_only):
                 ended = "unchanged" if answer.status_code == 304 else "done"
-                await _recorded_or_closed(request, _record(request, told.action, ended), answer)
+                await _recorded_or_closed(request, _records(request, told.action, ended), answer)
             return answer
 
         return handle_audited
 
 
-async def _recorded_or_closed(request: Request, record: AuditRecord, answer: Response) -> None:
+async def _recorded_or_closed(request: Request, records: list[AuditRecord], answer: Response) -> None:
     """A stream that may not be sent is closed: its last step is what closes it."""
+    auditor = _auditor(request)
     try:
-        await _auditor(request).record(record)
+        if len(records) == 1:
+            await auditor.record(records[0])
+        else:
+            await asyncio.gather(*(auditor.record(record) for record in records))
     except BaseException:
         if answer.background is not None:
             await answer.background()
@@ -111,19 +125,24 @@ def _auditor(request: Request) -> Auditor:
     return auditor
 
 
-def _record(request: Request, action: str, outcome: str, problem: Problem | None = None) -> AuditRecord:
-    exam, subject = getattr(request.state, "concerns", None) or (problem and problem.hides) or _named(request)
+def _records(request: Request, action: str, outcome: str, problem: Problem | None = None) -> list[AuditRecord]:
+    """One for each exam that it is about."""
+    hidden = [problem.hides] if problem and problem.hides else []
+    about = getattr(request.state, "concerns", None) or hidden or [_named(request)]
     caller: Caller | None = getattr(request.state, "caller", None)
-    return AuditRecord(
-        actor=_text(caller.sub, 255) if caller else None,
-        action=getattr(request.state, "does", None) or action,
-        outcome=outcome,
-        examen_id=_text(exam, 36),
-        subject=_text(subject, 255),
-        reason=problem.code if problem else None,
-        correlation_id=correlation_id.get(),
-        remote_ip=remote_ip.get(),
-    )
+    return [
+        AuditRecord(
+            actor=_text(caller.sub, 255) if caller else None,
+            action=getattr(request.state, "does", None) or action,
+            outcome=outcome,
+            examen_id=_text(exam, 36),
+            subject=_text(subject, 255),
+            reason=problem.code if problem else None,
+            correlation_id=correlation_id.get(),
+            remote_ip=remote_ip.get(),
+        )
+        for exam, subject in about
+    ]
 
 
 def _ended(problem: Problem) -> str:

@@ -1,7 +1,7 @@
 """HTTP with Orthanc: one pool of connections, and what every answer has in common, whatever was asked."""
 
 import contextlib
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -9,6 +9,8 @@ from httpx_aiohttp import HttpxAiohttpClient
 
 from shared.errors import OrthancAway, OrthancNonsense, OrthancSlow
 from shared.settings import OrthancSettings
+
+Params = Mapping[str, str | int | Sequence[str]]
 
 
 class OrthancHttp:
@@ -30,7 +32,7 @@ class OrthancHttp:
         """Close the connections."""
         await self._http.aclose()
 
-    async def get(self, path: str, params: dict[str, str | int] | None = None) -> httpx.Response | None:
+    async def get(self, path: str, params: Params | None = None) -> httpx.Response | None:
         """Any address that is read; None for a 404. Raises OrthancNonsense, OrthancSlow or OrthancAway."""
         answer = await self.ask("GET", path, params=params)
         if answer.status_code == 404:
@@ -47,7 +49,7 @@ class OrthancHttp:
         content: bytes | AsyncIterable[bytes] | None = None,
         content_type: str | None = None,
         accept: str = "*/*",
-        params: dict[str, str | int] | None = None,
+        params: Params | None = None,
         headers: dict[str, str] | None = None,
     ) -> httpx.Response:
         """The answer, unless it says that Orthanc is away or refuses this account. Raises as `get` does."""
@@ -67,11 +69,13 @@ class OrthancHttp:
         return answer
 
     @contextlib.asynccontextmanager
-    async def stream(self, path: str) -> AsyncIterator[httpx.Response | None]:
-        """What is read as it flows; None for a 404."""
+    async def stream(
+        self, path: str, accept: str = "*/*", nothing: Collection[int] = (404,)
+    ) -> AsyncIterator[httpx.Response | None]:
+        """What is read as it flows; None for a status that means there is `nothing`."""
         try:
-            async with self._http.stream("GET", path) as answer:
-                if answer.status_code not in (200, 404):
+            async with self._http.stream("GET", path, headers={"Accept": accept}) as answer:
+                if answer.status_code != 200 and answer.status_code not in nothing:
                     raise OrthancNonsense(what=f"HTTP {answer.status_code} to a download")
                 yield answer if answer.status_code == 200 else None
         except httpx.TransportError as error:

@@ -23,10 +23,12 @@ class Caller:
 
 def may_see_exam(caller: Caller, principals: Collection[str]) -> bool:
     """An exam and its images are for its principals (`user:<sub>`, `group:<name>`) and for `exams:all`."""
-    if caller.has(ALL_EXAMS):
-        return True
-    names = {f"user:{caller.sub}", *(f"group:{group}" for group in caller.groups)}
-    return not names.isdisjoint(principals)
+    return caller.has(ALL_EXAMS) or not principals_of(caller).isdisjoint(principals)
+
+
+def principals_of(caller: Caller) -> set[str]:
+    """The names under which an exam may be the caller's."""
+    return {f"user:{caller.sub}", *(f"group:{group}" for group in caller.groups)}
 
 
 def may_see_unregistered(caller: Caller, uploaders: Collection[str]) -> bool:

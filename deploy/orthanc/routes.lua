@@ -8,6 +8,7 @@ local PARTS = {
   id = '[%x%-]+',       -- Orthanc's own identifier
   n = '%d+',            -- a frame
   ns = '[%d,]+',        -- several
+  bulk = '[%x/]+',      -- an attribute, perhaps in a sequence
   uid = '%d[%d.]*',     -- a DICOM UID: no path of dots
   what = '[a-z]+',      -- what is read of it: series, instances, metadata, rendered, thumbnail
 }
@@ -47,6 +48,8 @@ local ROUTES = {
     'GET /instances/{id}/frames',
     'GET /instances/{id}/frames/{n}/preview',
     'GET /instances/{id}/frames/{n}/rendered',
+    'GET /instances/{id}/frames/{n}/raw',
+    'GET /instances/{id}/metadata/TransferSyntax',
     -- What a viewer reads by DICOMweb (PS3.18): searches, files, metadata, frames, pictures.
     'GET /dicom-web/studies',
     'GET /dicom-web/series',
@@ -59,6 +62,7 @@ local ROUTES = {
     'GET /dicom-web/studies/{uid}/series/{uid}/instances/{uid}/{what}',
     'GET /dicom-web/studies/{uid}/series/{uid}/instances/{uid}/frames/{ns}',
     'GET /dicom-web/studies/{uid}/series/{uid}/instances/{uid}/frames/{n}/{what}',
+    'GET /dicom-web/studies/{uid}/series/{uid}/instances/{uid}/bulk/{bulk}',
   },
 }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 from httpx_aiohttp import HttpxAiohttpClient
@@ -100,15 +101,22 @@ class Access:
 
     async def _ask(self, question: str) -> tuple[Known, int]:
         """The answer, and its length in bytes."""
+        told = await self.ask(question)
         try:
-            answer = await self._http.get(question, headers={HEADER: correlation_id.get() or ""})
+            return Known.model_validate_json(told), len(told)
+        except ValidationError as error:
+            raise RegistrationAway from error
+
+    async def ask(self, question: str, body: dict[str, Any] | None = None) -> bytes:
+        """What registration answers, as it is; with a body, to a POST. Raises InstanceUnknown or RegistrationAway."""
+        try:
+            answer = await self._http.request(
+                "POST" if body else "GET", question, json=body, headers={HEADER: correlation_id.get() or ""}
+            )
         except httpx.TransportError as error:
             raise RegistrationAway from error
         if answer.status_code == 404:
             raise InstanceUnknown
         if answer.status_code != 200:
             raise RegistrationAway
-        try:
-            return Known.model_validate_json(answer.content), len(answer.content)
-        except ValidationError as error:
-            raise RegistrationAway from error
+        return answer.content

@@ -10,6 +10,11 @@ from services.preview_service import api, wado
 from services.preview_service.access import Access
 from services.preview_service.cache import Cache
 from services.preview_service.consumers import StoredImages
+from services.preview_service.dicomweb import api_rendered, api_retrieve, api_search
+from services.preview_service.dicomweb.metadata import Metadata
+from services.preview_service.dicomweb.retrieval import Retrieval
+from services.preview_service.dicomweb.search import Search
+from services.preview_service.dicomweb.source import Source
 from services.preview_service.pictures import Pictures
 from services.preview_service.remembered import Remembered
 from services.preview_service.rendering import Renderer
@@ -40,6 +45,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings.broker,
         settings.warming,
     )
+    source = Source(settings.orthanc)
+    metadata = Metadata(source, settings.dicomweb)
     broker = make_broker(settings.broker, "preview")
     auditing = AuditSending("preview", Publisher(broker, settings.audit.broker(settings.broker)), settings.audit)
 
@@ -49,6 +56,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             contextlib.aclosing(orthanc),
             contextlib.aclosing(access),
             contextlib.aclosing(pictures),
+            contextlib.aclosing(source),
+            contextlib.aclosing(metadata),
             running(broker),
             auditing.running(),
         ):
@@ -67,7 +76,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         "preview",
         settings,
         lifespan=lifespan,
-        routers=[api.router, wado.router],
+        routers=[api.router, wado.router, api_search.router, api_retrieve.router, api_rendered.router],
         checks={"orthanc": orthanc.answers, "registration": access.answers},
     )
     app.state.settings = settings
@@ -75,6 +84,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.orthanc = orthanc
     app.state.access = access
     app.state.pictures = pictures
+    app.state.search = Search(access, source, settings.dicomweb)
+    app.state.metadata = metadata
+    app.state.retrieval = Retrieval(source, metadata, settings.dicomweb)
     return app
 
 

@@ -3,7 +3,10 @@
 Problem
 |- FrameUnknown    404  the image has no such frame
 |- NotAcceptable   406  neither JPEG nor PNG (nor, for WADO, DICOM) is accepted
+|- AmbiguousUid    409  Orthanc has not exactly one image with the SOP Instance UID
 |- Gone            410  the image was deleted in the PACS
+|- TooManyImages   413  more images than are given at once
+|- TooManyPixels   413  they are not decoded
 |- NoPicture       415  there is no picture in it, or none that can be decoded
 |- RangeUnsatisfiable  416  the part asked for begins behind the file's end
 |- RightsOutdated  503  registration's answers are older than what it has told
@@ -29,6 +32,24 @@ class Gone(Problem):
     status, code, title = 410, "deleted-in-pacs", "Deleted in the PACS"
     en = "This image was deleted in the image store (Orthanc); ask the PACS administrators if that is a surprise."
     fr = "Cette image a été supprimée du PACS (Orthanc) ; renseignez-vous auprès de ses administrateurs."
+
+
+class AmbiguousUid(Problem):
+    status, code, title = 409, "ambiguous-uid", "Not exactly one image"
+    en = "Orthanc has several images with the SOP Instance UID {uid}, or none any more; the operators can tell which."
+    fr = "Orthanc a plusieurs images d'UID {uid}, ou n'en a plus ; l'exploitation peut dire lesquelles."
+
+
+class TooManyImages(Problem):
+    status, code, title = 413, "too-many-images", "Too many images"
+    en = "More than {most} images would be given; ask for one series at a time."
+    fr = "Plus de {most} images seraient fournies ; demandez une série à la fois."
+
+
+class TooManyPixels(Problem):
+    status, code, title = 413, "too-many-pixels", "Too many pixels"
+    en = "The pixels of this image take more than {most} bytes decoded; ask for it as stored (transfer-syntax=*)."
+    fr = "Les pixels de cette image dépassent {most} octets décodés ; demandez-la telle quelle (transfer-syntax=*)."
 
 
 class NoPicture(Problem):

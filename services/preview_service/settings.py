@@ -69,6 +69,28 @@ class WarmingSettings(BaseModel):
     again_seconds: float = Field(5.0, description="pause before the next attempt")
 
 
+class DicomwebSettings(BaseModel):
+    """How much DICOMweb is answered with."""
+
+    results: int = Field(1000, ge=1, description="results of one search, also where it names no limit")
+    visible: int = Field(5000, ge=1, description="studies, series or images, the newest, that a search looks among")
+    images: int = Field(20_000, ge=1, le=50_000, description="images of a study or series that are given at once")
+    uids_at_once: int = Field(100, ge=1, description="UIDs in one question to Orthanc")
+    ahead: int = Field(4, ge=1, description="images whose metadata is read ahead, for one request")
+    at_once: int = Field(4, ge=1, description="images whose metadata, or decoded pixels, Orthanc is asked for at once")
+    metadata_bytes: int = Field(32 * 1024 * 1024, ge=0, description="metadata kept in memory")
+    frames: int = Field(100, ge=1, description="frames in one request")
+    decoded_bytes: int = Field(
+        256 * 1024 * 1024,
+        ge=0,
+        description="a file whose pixels take more is not decoded: Orthanc holds them in memory",
+    )
+    decoder_seconds: float = Field(10.0, gt=0, description="the longest wait for a turn at that")
+    public_url: str | None = Field(
+        None, pattern=r"^https?://[^/]+(/.*[^/])?$", description="where clients see the gateway; None: as they say it"
+    )
+
+
 class Settings(ServiceSettings):
     """Environment variables `EXAMFLOW_...`; see shared/settings.py for the groups."""
 
@@ -77,4 +99,5 @@ class Settings(ServiceSettings):
     cache: CacheSettings = CacheSettings()
     render: RenderSettings = RenderSettings()
     warming: WarmingSettings = WarmingSettings()
+    dicomweb: DicomwebSettings = DicomwebSettings()
     max_age_seconds: int = Field(300, description="how long a browser may show a preview without asking again")

@@ -5,8 +5,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registration_service import ledger
 from services.registration_service.errors import NothingKnownYet
+from services.registration_service.internal_schemas import InternalInstance
 from services.registration_service.models import Exam, Image
-from services.registration_service.schemas import InternalInstance, RegistrationState
+from services.registration_service.schemas import RegistrationState
 from shared.errors import InstanceUnknown
 from shared.permission import Caller, may_follow_instance
 

@@ -9,8 +9,9 @@ from services.registration_service import ledger
 from services.registration_service.database import Database
 from services.registration_service.errors import NotInternal
 from services.registration_service.fate import describe_instance
-from services.registration_service.schemas import InternalInstance
+from services.registration_service.internal_schemas import InternalInstance, VisibleImages, VisibleQuestion
 from services.registration_service.settings import Settings
+from services.registration_service.visible import visible
 from shared.audited_route import AuditedRoute, audited
 from shared.texts import Name
 
@@ -49,3 +50,12 @@ async def read_sop_instance(
     async with database.transaction() as session:
         entry = await ledger.find_by_sop(session, sop_instance_uid)
         return await describe_instance(session, entry.orthanc_id if entry else None)
+
+
+@router.post("/visible")
+@audited("internal.read", denied_only=True)
+async def read_visible(request: Request, asked: VisibleQuestion) -> VisibleImages:
+    """What somebody may see, for lists and whole studies."""
+    database: Database = request.app.state.database
+    async with database.transaction() as session:
+        return await visible(session, asked)

@@ -40,7 +40,11 @@ class Exam(Base):
     """A medical exam, as the HIS or our PUT last described it."""
 
     __tablename__ = "examens_medicaux"
-    __table_args__ = (Index("ix_examens_medicaux_accessionNumber", "accessionNumber"),)
+    __table_args__ = (
+        Index("ix_examens_medicaux_accessionNumber", "accessionNumber"),
+        # Serve the question which images somebody may see (visible.py), as those of the ledger do.
+        Index("ix_examens_medicaux_principals", "principals", postgresql_using="gin"),
+    )
 
     exam_id: Mapped[str] = mapped_column("examenID", String(36), primary_key=True)
     accession_number: Mapped[str | None] = mapped_column("accessionNumber", String(64))
@@ -87,6 +91,8 @@ class LedgerEntry(Base):
             "state IN ('seen', 'waiting', 'registered', 'refused', 'dead', 'deleted')", name="ck_intake_ledger_state"
         ),
         Index("ix_intake_ledger_sop", "sop_instance_uid"),
+        Index("ix_intake_ledger_series", "study_instance_uid", "series_instance_uid"),
+        Index("ix_intake_ledger_uploaders", "uploaders", postgresql_using="gin"),
         Index("ix_intake_ledger_waiting_exam", "wanted_exam_id", postgresql_where="state = 'waiting'"),
         Index("ix_intake_ledger_waiting_accession", "accession_number", postgresql_where="state = 'waiting'"),
         Index("ix_intake_ledger_state", "state", "first_seen"),

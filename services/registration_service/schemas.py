@@ -132,19 +132,3 @@ class RegistrationState(BaseModel):
     code: str | None
     reason: str | None
     imageID: str | None
-
-
-class InternalInstance(BaseModel):
-    """What the preview service needs to know of an instance; never leaves Examflow."""
-
-    orthancInstanceId: str
-    studyInstanceUID: str
-    seriesInstanceUID: str
-    sopInstanceUID: str
-    state: str
-    examenID: str | None
-    principals: list[str] | None
-    uploaders: list[str]
-    digest: str | None
-    modality: str | None
-    epoch: int | None

@@ -1,0 +1,180 @@
+"""WADO-RS (PS3.18, 10.4): files and frames as parts of one body, as they flow from Orthanc, each opened in its turn.
+
+What is asked for without a transfer syntax comes as it is stored, frames excepted: those are pixels as they are
+(docs/decisions/0029-dicomweb.md). Decoding is Orthanc's work, and it holds all frames in memory for it: few at once,
+and none too large.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Iterable, Sequence
+
+from services.preview_service.access import Instance
+from services.preview_service.dicomweb.accept import ANY, EXPLICIT_LITTLE, Wish
+from services.preview_service.dicomweb.identity import text
+from services.preview_service.dicomweb.metadata import Metadata, pixel_bytes
+from services.preview_service.dicomweb.parts import Related, first_part
+from services.preview_service.dicomweb.source import Item, Source
+from services.preview_service.errors import (
+    AmbiguousUid,
+    FrameUnknown,
+    Gone,
+    NoPicture,
+    NotAcceptable,
+    RendersFull,
+    TooManyPixels,
+)
+from services.preview_service.negotiation import DICOM
+from services.preview_service.settings import DicomwebSettings
+
+OCTETS = "application/octet-stream"
+# Pixels stand in these as Explicit VR Little Endian has them: implicit, explicit and deflated.
+_AS_THEY_ARE = {"1.2.840.10008.1.2", EXPLICIT_LITTLE, "1.2.840.10008.1.2.1.99"}
+_BIG_ENDIAN = "1.2.840.10008.1.2.2"  # no syntax of DICOMweb
+_SYNTAXES = f"transfer-syntax=*, transfer-syntax={EXPLICIT_LITTLE}"
+_NUMBER_OF_FRAMES = "00280008"
+
+
+class Retrieval:
+    """One instance serves all requests."""
+
+    def __init__(self, source: Source, metadata: Metadata, settings: DicomwebSettings) -> None:
+        self._source = source
+        self._metadata = metadata
+        self._settings = settings
+        self._decoding = asyncio.Semaphore(settings.at_once)
+
+    async def files(
+        self, related: Related, instances: Iterable[Instance], wanted: Sequence[Wish]
+    ) -> AsyncIterator[bytes]:
+        """The body of an answer with these files."""
+        for instance in instances:
+            async with self.file(instance, wanted) as pieces:
+                yield related.head(DICOM)
+                async for piece in pieces:
+                    yield piece
+        yield related.end()
+
+    @contextlib.asynccontextmanager
+    async def file(self, instance: Instance, wanted: Sequence[Wish]) -> AsyncIterator[AsyncIterator[bytes]]:
+        """One file. Raises Gone, NotAcceptable, TooManyPixels, AmbiguousUid, RendersFull or as Source does."""
+        syntaxes = {wish.syntax or ANY for wish in wanted}
+        if ANY not in syntaxes and await self._stored(instance) not in syntaxes:
+            if EXPLICIT_LITTLE not in syntaxes:
+                raise NotAcceptable(types=_SYNTAXES)
+            async with self._decoder(instance), self._source.decoded(instance) as answer:
+                if answer is None:
+                    raise AmbiguousUid(uid=instance.sop_instance_uid)
+                yield first_part(answer.aiter_raw())
+            return
+        async with self._source.file(instance) as answer:
+            if answer is None:
+                raise Gone
+            yield answer.aiter_raw()
+
+    async def alone(self, instance: Instance, wanted: Sequence[Wish]) -> AsyncIterator[bytes]:
+        """The body of an answer that is one file."""
+        async with self.file(instance, wanted) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def frames_kind(self, instance: Instance, wanted: Sequence[Wish]) -> tuple[str, str]:
+        """Media type and transfer syntax in which frames are given. Raises Gone or NotAcceptable."""
+        stored = await self._stored(instance)
+        if stored in _AS_THEY_ARE or stored == _BIG_ENDIAN:
+            stored = EXPLICIT_LITTLE
+        for wish in wanted:
+            named = wish.kind.startswith(("image/", "video/"))
+            syntax = wish.syntax or (ANY if named else EXPLICIT_LITTLE)
+            if syntax in (ANY, stored) and (not named or wish.kind == media_type(stored)):
+                return media_type(stored), stored
+            if syntax == EXPLICIT_LITTLE and not named:
+                return OCTETS, EXPLICIT_LITTLE
+        raise NotAcceptable(types=_SYNTAXES)
+
+    async def frames(
+        self, related: Related, instance: Instance, numbers: Iterable[int], kind: str, syntax: str
+    ) -> AsyncIterator[bytes]:
+        """The body of an answer with these frames of an image."""
+        stored = await self._stored(instance)
+        raw = stored == syntax or stored in _AS_THEY_ARE
+        for number in numbers:
+            async with self._frame(instance, number, raw=raw) as pieces:
+                yield related.head(f"{kind}; transfer-syntax={syntax}")
+                async for piece in pieces:
+                    yield piece
+        yield related.end()
+
+    async def bulk(self, related: Related, instance: Instance, path: str) -> AsyncIterator[bytes]:
+        """The body of an answer with the value of one attribute. Raises AmbiguousUid where there is none."""
+        async with self._source.bulk(instance, path) as answer:
+            if answer is None:
+                raise AmbiguousUid(uid=instance.sop_instance_uid)
+            yield related.head(OCTETS)
+            async for piece in first_part(answer.aiter_raw()):
+                yield piece
+        yield related.end()
+
+    @contextlib.asynccontextmanager
+    async def _frame(self, instance: Instance, number: int, *, raw: bool) -> AsyncIterator[AsyncIterator[bytes]]:
+        if raw:
+            async with self._source.frame(instance, number) as answer:
+                if answer is None:
+                    raise await self._why_not(instance, number)
+                yield answer.aiter_raw()
+            return
+        async with self._decoder(instance), self._source.decoded_frame(instance, number) as answer:
+            if answer is None:
+                raise await self._why_not(instance, number)
+            yield first_part(answer.aiter_raw())
+
+    async def _stored(self, instance: Instance) -> str:
+        syntax = await self._source.syntax(instance)
+        if syntax is None:
+            raise Gone
+        return syntax
+
+    @contextlib.asynccontextmanager
+    async def _decoder(self, instance: Instance) -> AsyncIterator[None]:
+        """A turn at having Orthanc decode."""
+        if pixel_bytes(await self._item(instance)) > self._settings.decoded_bytes:
+            raise TooManyPixels(most=self._settings.decoded_bytes)
+        try:
+            async with asyncio.timeout(self._settings.decoder_seconds):
+                await self._decoding.acquire()
+        except TimeoutError:
+            raise RendersFull from None
+        try:
+            yield
+        finally:
+            self._decoding.release()
+
+    async def _why_not(self, instance: Instance, number: int) -> Exception:
+        """Orthanc's refusals of a frame do not tell."""
+        item = await self._item(instance)
+        if pixel_bytes(item) and number > int(text(item, _NUMBER_OF_FRAMES) or 1):
+            return FrameUnknown(frame=number)
+        return NoPicture()
+
+    async def _item(self, instance: Instance) -> Item:
+        item: Item = json.loads(await self._metadata.of(instance))
+        return item
+
+
+def media_type(syntax: str) -> str:
+    """Of a frame in this transfer syntax (PS3.18, tables 8.7.3-3 and -4)."""
+    return next((kind for kind, syntaxes in _KINDS.items() if syntax in syntaxes), OCTETS)
+
+
+_JPEG = "1.2.840.10008.1.2.4."
+_KINDS = {
+    "image/jpeg": {_JPEG + number for number in ("50", "51", "57", "70")},
+    "image/jls": {_JPEG + number for number in ("80", "81")},
+    "image/jp2": {_JPEG + number for number in ("90", "91")},
+    "image/jpx": {_JPEG + number for number in ("92", "93")},
+    "image/jphc": {_JPEG + number for number in ("201", "202", "203")},
+    "image/dicom-rle": {"1.2.840.10008.1.2.5"},
+    "video/mpeg": {_JPEG + number for number in ("100", "101")},
+    "video/mp4": {_JPEG + number for number in ("102", "103", "104", "105", "106", "107", "108")},
+}

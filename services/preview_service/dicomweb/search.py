@@ -1,0 +1,143 @@
+"""QIDO-RS (PS3.18, 8.3 and 10.6): Orthanc searches, and only what the caller may see is told.
+
+Who sees all is answered as Orthanc answers. For others the question goes the other way round: what they may see is
+known first, and Orthanc looks among that, so that a page is full and no search tells of what is not theirs.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from services.preview_service.access import Access
+from services.preview_service.dicomweb.identity import PATIENT_ID, SERIES, SOP, STUDY, orthanc_id, text
+from services.preview_service.dicomweb.source import Item, Source
+from services.preview_service.settings import DicomwebSettings
+from services.preview_service.visible import Level, Seen, visible
+from shared.orthanc_http import Params
+from shared.permission import ALL_EXAMS, Caller
+
+_PATHS = {"study": "studies", "series": "series", "instance": "instances"}
+_UIDS = {
+    "study": (STUDY, "StudyInstanceUID"),
+    "series": (SERIES, "SeriesInstanceUID"),
+    "instance": (SOP, "SOPInstanceUID"),
+}
+# What Orthanc counts over all images of a study or series, those too that the caller may not see.
+_MODALITIES, _STUDY_SERIES, _STUDY_INSTANCES, _SERIES_INSTANCES = "00080061", "00201206", "00201208", "00201209"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A search: attributes to match, further ones to tell, and which part of the results."""
+
+    level: Level
+    limit: int
+    offset: int
+    study: str | None = None
+    series: str | None = None
+    matching: dict[str, str] = field(default_factory=dict)
+    include: tuple[str, ...] = ()
+
+    def params(self, **more: str | int) -> Params:
+        """For Orthanc. Results are told apart by patient, so it is always asked for that too."""
+        uids = {"StudyInstanceUID": self.study, "SeriesInstanceUID": self.series}
+        named = {name: uid for name, uid in uids.items() if uid}
+        return {**self.matching, **named, "includefield": [PATIENT_ID, *self.include], **more}
+
+    def uids(self, level: Level) -> frozenset[str]:
+        """Those of a level that are asked for by name; none: any."""
+        wanted = [value for name, value in self.matching.items() if name in _UIDS[level]]
+        return frozenset(uid for value in wanted for uid in value.replace("\\", ",").split(",") if "*" not in value)
+
+    def one_study(self) -> str | None:
+        """The only study that it can be about."""
+        named = self.uids("study")
+        return self.study or (next(iter(named)) if len(named) == 1 else None)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Results, and whether there are others behind them."""
+
+    items: list[Item]
+    more: bool
+
+
+class Search:
+    """One instance serves all requests."""
+
+    def __init__(self, access: Access, source: Source, settings: DicomwebSettings) -> None:
+        self._access = access
+        self._source = source
+        self._settings = settings
+
+    async def find(self, caller: Caller, asked: Asked) -> Found:
+        """The part of the results that is asked for. Raises as Source.search, and RegistrationAway."""
+        if caller.has(ALL_EXAMS):
+            params = asked.params(limit=asked.limit + 1, offset=asked.offset)
+            items = await self._source.search(_PATHS[asked.level], params)
+            return Found(items[: asked.limit], len(items) > asked.limit)
+        known = await visible(
+            self._access,
+            caller,
+            asked.level,
+            study=asked.one_study(),
+            series=asked.series,
+            most=self._settings.visible,
+        )
+        wanted = asked.offset + asked.limit
+        items = []
+        for some in self._chunks(asked, known.items):
+            items += await self._among(caller, asked, some)
+            if len(items) > wanted:
+                break
+        return Found(items[asked.offset : wanted], len(items) > wanted or known.more)
+
+    def _chunks(self, asked: Asked, known: Sequence[Seen]) -> Iterator[list[Seen]]:
+        wanted = asked.uids(asked.level)
+        fitting = [seen for seen in known if not wanted or seen.uid(asked.level) in wanted]
+        for begin in range(0, len(fitting), self._settings.uids_at_once):
+            yield fitting[begin : begin + self._settings.uids_at_once]
+
+    async def _among(self, caller: Caller, asked: Asked, some: Sequence[Seen]) -> list[Item]:
+        """What of these Orthanc finds, and is the caller's indeed."""
+        tag, name = _UIDS[asked.level]
+        uids = ",".join(dict.fromkeys(seen.uid(asked.level) for seen in some))
+        matching = {key: value for key, value in asked.params().items() if key not in (tag, name)}
+        items = []
+        for item in await self._source.search(_PATHS[asked.level], {**matching, name: uids}):
+            images = [seen for seen in some if seen.uid(asked.level) == text(item, tag)]
+            own = [seen for seen in images if _is_of(seen, item)] or await self._looked_up(caller, asked, item)
+            if own:
+                items.append(_as_seen(item, asked.level, own))
+        return items
+
+    async def _looked_up(self, caller: Caller, asked: Asked, item: Item) -> list[Seen]:
+        """Of two patients' studies with the same UID, the image that stands for the UID may be of the other one."""
+        if asked.level == "instance":
+            return []
+        series = text(item, SERIES) if asked.level == "series" else None
+        images = await visible(
+            self._access, caller, "instance", study=text(item, STUDY), series=series, most=self._settings.images
+        )
+        return [seen for seen in images.items if _is_of(seen, item)]
+
+
+def _is_of(seen: Seen, item: Item) -> bool:
+    """Whether the image is the result, or in it."""
+    return seen.orthanc_id == orthanc_id(text(item, PATIENT_ID), seen.study, seen.series, seen.sop)
+
+
+def _as_seen(item: Item, level: Level, own: Sequence[Seen]) -> Item:
+    """The result, with the counts of what the caller may see: of the one that stands for all, or of each image."""
+    if level == "instance":
+        return item
+    instances = sum(seen.instance_count for seen in own)
+    series = own[0].series_count if len(own) == 1 else len({seen.series for seen in own})
+    modalities = sorted({modality for seen in own for modality in (*seen.modalities, seen.modality) if modality})
+    counts = {
+        _MODALITIES: {"vr": "CS", "Value": modalities},
+        _STUDY_SERIES: {"vr": "IS", "Value": [series]},
+        _STUDY_INSTANCES: {"vr": "IS", "Value": [instances]},
+        _SERIES_INSTANCES: {"vr": "IS", "Value": [instances]},
+    }
+    return item | {tag: value for tag, value in counts.items() if tag in item}
