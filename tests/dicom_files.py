@@ -24,14 +24,25 @@ def content(name: str) -> bytes:
     return (FOLDER / name).read_bytes()
 
 
-def fresh(name: str) -> bytes:
-    """The file with a SOP Instance UID of its own, put in by replacing bytes of equal length.
+def fresh_study(name: str) -> bytes:
+    """The file with Study and Series Instance UIDs of its own too."""
+    return fresh(name, "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
 
-    A file without a usable SOP Instance UID comes back as it is.
+
+def fresh(name: str, *uids: str) -> bytes:
+    """The file with a SOP Instance UID (or these UIDs) of its own, put in by replacing bytes of equal length.
+
+    A file without a usable UID keeps what it has.
     """
     data = content(name)
+    for uid in uids or ("SOPInstanceUID",):
+        data = _renewed(name, data, uid)
+    return data
+
+
+def _renewed(name: str, data: bytes, attribute: str) -> bytes:
     try:
-        uid = str(dcmread(FOLDER / name, force=True, stop_before_pixels=True)["SOPInstanceUID"].value).strip("\0 ")
+        uid = str(dcmread(FOLDER / name, force=True, stop_before_pixels=True)[attribute].value).strip("\0 ")
     except (KeyError, AttributeError):
         return data
     if len(uid) < 20:

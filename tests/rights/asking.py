@@ -28,6 +28,11 @@ def path(row: Row, about: Thing, things: Things) -> str:
     names = {
         "orthancInstanceId": about.orthanc_id,
         "sopInstanceUID": about.sop,
+        "seriesInstanceUID": about.series,
+        "studyInstanceUID": about.study,
+        "frames": "1",
+        "frame": "1",
+        "attribute": "7fe00010",
         "imageID": about.image_id,
         "examenID": exam,
         "queue": "no.such-queue",
@@ -63,6 +68,10 @@ def _wado_uri(_row: Row, about: Thing, _role: str, _things: Things) -> Request:
     return {"params": {"requestType": "WADO", "contentType": "application/dicom", **uids}}
 
 
+def _of_study(_row: Row, about: Thing, _role: str, _things: Things) -> Request:
+    return {"params": {"StudyInstanceUID": about.study}}
+
+
 def _json(**body: Any) -> Callable[..., Request]:
     return lambda *_: {"json": body}
 
@@ -74,8 +83,14 @@ _BODIES: dict[str, Callable[[Row, Thing, str, Things], Request]] = {
     "PUT /examens-medicaux/{examenID}": _json(principals=["user:his"]),
     "POST /ops/dead-letters/replay": _json(**_NO_LETTER),
     "POST /ops/dead-letters/drop": _json(**_NO_LETTER, **_WHY),
+    "GET /dicom-web/studies": _of_study,
+    "GET /dicom-web/series": _of_study,
+    "GET /dicom-web/instances": _of_study,
     "GET /dicom/wado": _wado_uri,
     "HEAD /dicom/wado": _wado_uri,
+    "POST /internal/visible": lambda _row, about, _role, _things: {
+        "json": {"sub": "princ", "level": "instance", "study": about.study, "most": 10}
+    },
     "POST /events/validate": _json(type="dicom.stored", source="/examflow/upload"),
     "POST /ops/waiting/{id}/assign": _json(examenID="EX-of-nobody", **_WHY),
     "POST /ops/images/{id}/move": _json(examenID="EX-of-nobody", **_WHY),

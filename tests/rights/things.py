@@ -10,7 +10,7 @@ import httpx
 from pydicom import dcmread
 
 from deploy.local.system import load
-from tests.dicom_files import fresh, fresh_uid
+from tests.dicom_files import fresh_study, fresh_uid
 from tests.integration.given import name
 from tests.rights.roles import ROLES, WARD, credentials
 from tests.running import Running, eventually
@@ -148,8 +148,8 @@ class Things:
 
 
 def picture(**tags: str) -> bytes:
-    """A DICOM file of its own."""
-    content = fresh("CT_small.dcm")
+    """A DICOM file of a study of its own."""
+    content = fresh_study("CT_small.dcm")
     if not tags:
         return content
     dataset = dcmread(io.BytesIO(content))

@@ -33,7 +33,7 @@ def walk(row: Row, things: Things) -> Iterator[str]:
 
 
 def _cell(row: Row, role: str, cell: str, things: Things) -> Iterator[str]:
-    status, more = int(cell.rstrip("+")), cell.endswith("+")
+    status, more = int(cell.rstrip("+-")), cell.endswith("+")
     mark = str(uuid.uuid4())
     answer = _ask(row, role, things, mark, succeeds=status < 300)
     got = _told(answer)
@@ -41,7 +41,7 @@ def _cell(row: Row, role: str, cell: str, things: Things) -> Iterator[str]:
         yield f"{row}: {role} gets {got}, not {cell}"
     elif status in _CODES and row.method != "HEAD" and answer.json()["type"] not in _CODES[status]:
         yield f"{row}: {role} gets {got}"
-    elif str(status) in HIDDEN and row.about not in ("-", "for-exam"):
+    elif (str(status) in HIDDEN or cell.endswith("-")) and row.about not in ("-", "for-exam"):
         unknown = _ask(row, role, things, mark, succeeds=False, known=False)
         if (_whole(answer) == _whole(unknown)) == more:
             yield f"{row}: {role} gets {got}, and for an unknown one {_told(unknown)}: {'told' if more else 'hidden'}?"

@@ -8,7 +8,7 @@ from tests.rights.roles import ROLES
 from tests.rights.routes import not_taken, routes
 
 # These hide nothing and change nothing of anybody's: one row is enough, and it need not be about a thing.
-_STATUSES = {"200", "201", "202", "204", "400", "400+", "401", "403", "404", "409"}
+_STATUSES = {"200", "200-", "201", "202", "204", "400", "400+", "401", "403", "404", "409"}
 
 
 def test_every_route_has_a_row() -> None:
