@@ -106,10 +106,13 @@ class Search:
         items = []
         for item in await self._source.search(_PATHS[asked.level], {**matching, name: uids}):
             images = [seen for seen in some if seen.uid(asked.level) == text(item, tag)]
+            if not images:
+                continue  # not what was asked for
             own = [seen for seen in images if _is_of(seen, item)] or await self._looked_up(caller, asked, item)
             if own:
                 items.append(_as_seen(item, asked.level, own))
-        return items
+        place = {seen.uid(asked.level): number for number, seen in enumerate(some)}
+        return sorted(items, key=lambda item: place[text(item, tag)])  # Orthanc has an order of its own
 
     async def _looked_up(self, caller: Caller, asked: Asked, item: Item) -> list[Seen]:
         """Of two patients' studies with the same UID, the image that stands for the UID may be of the other one."""
