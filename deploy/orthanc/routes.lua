@@ -7,13 +7,13 @@
 local PARTS = {
   id = '[%x%-]+',       -- Orthanc's own identifier
   n = '%d+',            -- a frame
-  ns = '[%d,]+',        -- several
   bulk = '[%x/]+',      -- an attribute, perhaps in a sequence
   uid = '%d[%d.]*',     -- a DICOM UID: no path of dots
-  what = '[a-z]+',      -- what is read of it: series, instances, metadata, rendered, thumbnail
 }
 
 local PARKED = '/instances/{id}/metadata/1024'  -- what an upload leaves there while the broker is away
+
+local IMAGE = '/dicom-web/studies/{uid}/series/{uid}/instances/{uid}'
 
 local ROUTES = {
   upload = {
@@ -43,26 +43,19 @@ local ROUTES = {
     'GET /instances/{id}/attachments/dicom/md5',
     'GET /instances/{id}/attachments/dicom/size',
     'GET /instances/{id}/file',
-    'GET /instances/{id}/preview',
-    'GET /instances/{id}/rendered',
     'GET /instances/{id}/frames',
     'GET /instances/{id}/frames/{n}/preview',
     'GET /instances/{id}/frames/{n}/rendered',
     'GET /instances/{id}/frames/{n}/raw',
     'GET /instances/{id}/metadata/TransferSyntax',
-    -- What a viewer reads by DICOMweb (PS3.18): searches, files, metadata, frames, pictures.
+    -- By DICOMweb (PS3.18): searches, and of one image what no route by Orthanc's id gives.
     'GET /dicom-web/studies',
     'GET /dicom-web/series',
     'GET /dicom-web/instances',
-    'GET /dicom-web/studies/{uid}',
-    'GET /dicom-web/studies/{uid}/{what}',
-    'GET /dicom-web/studies/{uid}/series/{uid}',
-    'GET /dicom-web/studies/{uid}/series/{uid}/{what}',
-    'GET /dicom-web/studies/{uid}/series/{uid}/instances/{uid}',
-    'GET /dicom-web/studies/{uid}/series/{uid}/instances/{uid}/{what}',
-    'GET /dicom-web/studies/{uid}/series/{uid}/instances/{uid}/frames/{ns}',
-    'GET /dicom-web/studies/{uid}/series/{uid}/instances/{uid}/frames/{n}/{what}',
-    'GET /dicom-web/studies/{uid}/series/{uid}/instances/{uid}/bulk/{bulk}',
+    'GET ' .. IMAGE,
+    'GET ' .. IMAGE .. '/metadata',
+    'GET ' .. IMAGE .. '/frames/{n}',
+    'GET ' .. IMAGE .. '/bulk/{bulk}',
   },
 }
 

@@ -11,6 +11,7 @@ _BALP_ENTITY = "https://profiles.ihe.net/ITI/BALP/CodeSystem/BasicAuditEntityTyp
 _TYPES = {
     "image.view": ("110103", "DICOM Instances Accessed"),
     "image.download": ("110103", "DICOM Instances Accessed"),
+    "dicomweb.search": ("110112", "Query"),
     "image.upload": ("110104", "DICOM Instances Transferred"),
     "image.tell": ("110104", "DICOM Instances Transferred"),
     "accesses.read": ("110101", "Audit Log Used"),

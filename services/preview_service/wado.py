@@ -8,6 +8,9 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from services.preview_service import answering
 from services.preview_service.access import Access, Instance
 from services.preview_service.api import REFUSALS, UNCHANGED, Accept, Viewer
+from services.preview_service.dicomweb.accept import EXPLICIT_LITTLE, Wish
+from services.preview_service.dicomweb.answers import FRESH, flowing
+from services.preview_service.dicomweb.retrieval import Retrieval
 from services.preview_service.negotiation import DICOM, JPEG, PNG, best, wants_picture
 from services.preview_service.pictures import DEFAULT
 from services.preview_service.view import View
@@ -17,6 +20,10 @@ from shared.service import problems
 from shared.texts import Name
 
 NOT_OFFERED = "is not offered here; leave it out", "n'est pas proposé ici ; omettez-le"
+ONE_SYNTAX = (
+    f"is {EXPLICIT_LITTLE} for files, and nothing for pictures; leave it out for the file as it is stored",
+    f"vaut {EXPLICIT_LITTLE} pour un fichier, rien pour une image ; omettez-le pour le fichier tel quel",
+)
 FILE: dict[int | str, dict[str, Any]] = {
     200: {"content": {DICOM: {}, JPEG: {}, PNG: {}}, "description": "The file, or a picture"},
     206: {"content": {DICOM: {}}, "description": "The part of the file that Range asks for"},
@@ -69,17 +76,18 @@ class Asked:
         window = None if self.center is None or self.width is None else (self.center, self.width)
         return View(self.frame_number, self.quality, self.columns, self.rows, kind, window)
 
-    def must_be_possible(self) -> None:
+    def must_be_possible(self, kind: str) -> None:
         """Raise InvalidInput for what would be answered otherwise than it is asked for."""
         unable = {
             "anonymize": self.anonymize,
             "region": self.region,
             "presentationUID": self.presentation,
-            "transferSyntax": self.transfer_syntax,
         }
-        refused = [name for name, value in unable.items() if value is not None]
+        refused = [FieldError(name, *NOT_OFFERED) for name, value in unable.items() if value is not None]
+        if self.transfer_syntax is not None and (kind != DICOM or self.transfer_syntax != EXPLICIT_LITTLE):
+            refused.append(FieldError("transferSyntax", *ONE_SYNTAX))
         if refused:
-            raise InvalidInput([FieldError(name, *NOT_OFFERED) for name in refused])
+            raise InvalidInput(refused)
 
 
 @router.head("/wado", include_in_schema=False)
@@ -99,13 +107,26 @@ async def wado_uri(
     """WADO-URI: a picture as JPEG, or what `contentType` asks for."""
     del request_type  # there is only one
     kind = best(content_type or accept, (JPEG, PNG, DICOM))
-    asked.must_be_possible()
+    asked.must_be_possible(kind)
     view = asked.view(kind)
     access: Access = request.app.state.access
     instance = await access.sop_instance(caller, sop)
     if (instance.study_instance_uid, instance.series_instance_uid) != (study, series):
         raise InstanceUnknown
+    if asked.transfer_syntax is not None:
+        concerns(request, exam=instance.exam_id, subject=instance.sop_instance_uid)
+        return await _decoded(request, instance)
     return await _answer(request, instance, view)
+
+
+async def _decoded(request: Request, instance: Instance) -> Response:
+    """The file in Explicit VR Little Endian; its length is not known before."""
+    retrieval: Retrieval = request.app.state.retrieval
+    if request.method == "HEAD":
+        return Response(media_type=DICOM, headers=FRESH)
+    return await flowing(
+        retrieval.alone(instance, [Wish(DICOM, multipart=False, syntax=EXPLICIT_LITTLE)]), DICOM, FRESH
+    )
 
 
 async def _answer(request: Request, instance: Instance, view: View) -> Response:

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
+from pydicom import dcmread
 
 from tests import dicom_files
 from tests.integration import given
@@ -136,13 +137,23 @@ def test_by_uri_a_window_as_orthanc_makes_it(ct: Stored, running: Running) -> No
         ({"anonymize": "yes"}, "anonymize"),
         ({"region": "0,0,1,1"}, "region"),
         ({"presentationUID": "1.2"}, "presentationUID"),
-        ({"transferSyntax": "1.2.840.10008.1.2.4.70"}, "transferSyntax"),
+        ({"transferSyntax": "1.2.840.10008.1.2.1"}, "transferSyntax"),  # of a picture
+        ({"contentType": "application/dicom", "transferSyntax": "1.2.840.10008.1.2.4.80"}, "transferSyntax"),
     ],
 )
 def test_by_uri_what_does_not_fit_is_named(ct: Stored, changed: dict[str, object], field: str) -> None:
     refused = ct.by_uri(**changed)
     assert refused.status_code == 400
     assert [error["field"] for error in refused.json()["errors"]] == [field]
+
+
+def test_by_uri_a_file_is_decoded_where_that_is_asked_for(running: Running, exam: str) -> None:
+    compressed = stored(running, exam, "MR_small_RLE.dcm")
+    asked = {"contentType": "application/dicom", "transferSyntax": "1.2.840.10008.1.2.1"}
+    decoded = dcmread(io.BytesIO(compressed.by_uri(**asked).content))
+    assert decoded.file_meta.TransferSyntaxUID == "1.2.840.10008.1.2.1"
+    assert decoded.PixelData == dcmread(io.BytesIO(compressed.content)).pixel_array.tobytes()
+    assert compressed.by_uri(contentType="application/dicom").content == compressed.content
 
 
 def test_by_uri_under_another_study_it_is_unknown(ct: Stored) -> None:

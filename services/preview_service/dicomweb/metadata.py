@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from services.preview_service.access import Instance
+from services.preview_service.cache import EVICTED, HELD
 from services.preview_service.dicomweb.identity import PATIENT_ID, SERIES, SOP, STUDY, orthanc_id, text
 from services.preview_service.dicomweb.source import Item, Source
 from services.preview_service.errors import AmbiguousUid
@@ -43,7 +44,8 @@ class Metadata:
         found = self._memory.find(wanted)
         if found is None:
             found, _ = await self._flights.join(wanted, lambda: self._read(instance))
-            self._memory.keep(wanted, found)
+            EVICTED.labels("metadata").inc(self._memory.keep(wanted, found))
+            HELD.labels("metadata").set(self._memory.bytes)
         return found.content.replace(_BULK, _BULK + base.encode())
 
     async def listed(self, instances: Sequence[Instance], base: str) -> AsyncIterator[bytes]:

@@ -15,10 +15,9 @@ class Related:
         self.boundary = uuid.uuid4().hex
         self.content_type = f'multipart/related; type="{kind}"; boundary={self.boundary}'
 
-    def head(self, kind: str, location: str = "") -> bytes:
+    def head(self, kind: str) -> bytes:
         """What comes before a part's content."""
-        where = f"Content-Location: {location}\r\n" if location else ""
-        return f"\r\n--{self.boundary}\r\nContent-Type: {kind}\r\n{where}\r\n".encode()
+        return f"\r\n--{self.boundary}\r\nContent-Type: {kind}\r\n\r\n".encode()
 
     def end(self) -> bytes:
         """What comes after the last."""

@@ -32,7 +32,10 @@ OCTETS = "application/octet-stream"
 # Pixels stand in these as Explicit VR Little Endian has them: implicit, explicit and deflated.
 _AS_THEY_ARE = {"1.2.840.10008.1.2", EXPLICIT_LITTLE, "1.2.840.10008.1.2.1.99"}
 _BIG_ENDIAN = "1.2.840.10008.1.2.2"  # no syntax of DICOMweb
-_SYNTAXES = f"transfer-syntax=*, transfer-syntax={EXPLICIT_LITTLE}"
+_JPEG = "1.2.840.10008.1.2.4."
+# What Orthanc decodes itself. GDCM, which it has for JPEG 2000, overruns the small stack of the thread that answers
+# DICOMweb, and Orthanc ends (1.10.1, GDCM 3.0.21): such files are given as they are stored, or as pictures.
+DECODED = _AS_THEY_ARE | {_BIG_ENDIAN, "1.2.840.10008.1.2.5", *(_JPEG + number for number in ("50", "51", "57", "70"))}
 _NUMBER_OF_FRAMES = "00280008"
 
 
@@ -58,14 +61,14 @@ class Retrieval:
 
     @contextlib.asynccontextmanager
     async def file(self, instance: Instance, wanted: Sequence[Wish]) -> AsyncIterator[AsyncIterator[bytes]]:
-        """One file. Raises Gone, NotAcceptable, TooManyPixels, AmbiguousUid, RendersFull or as Source does."""
+        """One file. Raises Gone, NotAcceptable, NoPicture, TooManyPixels, RendersFull or as Source does."""
         syntaxes = {wish.syntax or ANY for wish in wanted}
-        if ANY not in syntaxes and await self._stored(instance) not in syntaxes:
-            if EXPLICIT_LITTLE not in syntaxes:
-                raise NotAcceptable(types=_SYNTAXES)
+        if ANY not in syntaxes and (stored := await self._stored(instance)) not in syntaxes:
+            if EXPLICIT_LITTLE not in syntaxes or stored not in DECODED:
+                raise NotAcceptable(types=_offered(stored))
             async with self._decoder(instance), self._source.decoded(instance) as answer:
                 if answer is None:
-                    raise AmbiguousUid(uid=instance.sop_instance_uid)
+                    raise NoPicture  # what the plugin does not find, its metadata was refused for before
                 yield first_part(answer.aiter_raw())
             return
         async with self._source.file(instance) as answer:
@@ -89,9 +92,11 @@ class Retrieval:
             syntax = wish.syntax or (ANY if named else EXPLICIT_LITTLE)
             if syntax in (ANY, stored) and (not named or wish.kind == media_type(stored)):
                 return media_type(stored), stored
-            if syntax == EXPLICIT_LITTLE and not named:
+            if syntax == EXPLICIT_LITTLE and not named and stored in DECODED:
                 return OCTETS, EXPLICIT_LITTLE
-        raise NotAcceptable(types=_SYNTAXES)
+            if wish.kind in ("*/*", "multipart/related") and wish.syntax is None:
+                return media_type(stored), stored
+        raise NotAcceptable(types=_offered(stored))
 
     async def frames(
         self, related: Related, instance: Instance, numbers: Iterable[int], kind: str, syntax: str
@@ -167,7 +172,10 @@ def media_type(syntax: str) -> str:
     return next((kind for kind, syntaxes in _KINDS.items() if syntax in syntaxes), OCTETS)
 
 
-_JPEG = "1.2.840.10008.1.2.4."
+def _offered(stored: str) -> str:
+    return ", ".join([f"transfer-syntax={ANY}", *([f"transfer-syntax={EXPLICIT_LITTLE}"] if stored in DECODED else [])])
+
+
 _KINDS = {
     "image/jpeg": {_JPEG + number for number in ("50", "51", "57", "70")},
     "image/jls": {_JPEG + number for number in ("80", "81")},

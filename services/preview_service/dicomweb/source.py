@@ -14,7 +14,7 @@ from shared.errors import OrthancNonsense
 from shared.orthanc_http import OrthancHttp, Params, json_of
 from shared.settings import OrthancSettings
 
-_NO_FRAME = (400, 404, 415, 500)  # as it happens, by how the pixels are encoded, or where there are none
+_UNABLE = (400, 404, 415, 500)  # as it happens, by how the pixels are encoded, or where there are none
 
 Item = dict[str, Any]  # a data set in DICOM JSON (PS3.18, annex F)
 
@@ -53,22 +53,22 @@ class Source:
         return self._orthanc.stream(f"/instances/{instance.orthanc_id}/file")
 
     def decoded(self, instance: Instance) -> AbstractAsyncContextManager[httpx.Response | None]:
-        """The file in Explicit VR Little Endian, as the one part of a multipart answer; None as in `metadata`."""
+        """The file in Explicit VR Little Endian, as the one part of a multipart answer; None where it cannot be."""
         accept = f'multipart/related; type="application/dicom"; transfer-syntax={EXPLICIT_LITTLE}'
-        return self._orthanc.stream(_path(instance), accept)
+        return self._orthanc.stream(_path(instance), accept, _UNABLE)
 
     def decoded_frame(self, instance: Instance, frame: int) -> AbstractAsyncContextManager[httpx.Response | None]:
         """The pixels of one frame (from 1), the same way."""
         accept = f'multipart/related; type="application/octet-stream"; transfer-syntax={EXPLICIT_LITTLE}'
-        return self._orthanc.stream(f"{_path(instance)}/frames/{frame}", accept, _NO_FRAME)
+        return self._orthanc.stream(f"{_path(instance)}/frames/{frame}", accept, _UNABLE)
 
     def bulk(self, instance: Instance, path: str) -> AbstractAsyncContextManager[httpx.Response | None]:
         """The value of an attribute, the same way."""
-        return self._orthanc.stream(f"{_path(instance)}/bulk/{path}", nothing=(400, 404, 500))
+        return self._orthanc.stream(f"{_path(instance)}/bulk/{path}", nothing=_UNABLE)
 
     def frame(self, instance: Instance, frame: int) -> AbstractAsyncContextManager[httpx.Response | None]:
         """The pixels of one frame (from 1) as they are stored."""
-        return self._orthanc.stream(f"/instances/{instance.orthanc_id}/frames/{frame - 1}/raw", nothing=_NO_FRAME)
+        return self._orthanc.stream(f"/instances/{instance.orthanc_id}/frames/{frame - 1}/raw", nothing=_UNABLE)
 
     async def syntax(self, instance: Instance) -> str | None:
         """The transfer syntax of the stored file; None where it is gone."""
