@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 
-from services.preview_service import api, wado
+from services.preview_service import api, signed_api, wado
 from services.preview_service.access import Access
 from services.preview_service.cache import Cache
 from services.preview_service.consumers import StoredImages
@@ -15,6 +15,7 @@ from services.preview_service.remembered import Remembered
 from services.preview_service.rendering import Renderer
 from services.preview_service.rights import RightsChanges
 from services.preview_service.settings import Settings
+from services.preview_service.signed import Signer
 from services.preview_service.standing_back import StandingBack
 from services.preview_service.warming import Warming
 from shared.audit_sending import AuditSending
@@ -67,7 +68,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         "preview",
         settings,
         lifespan=lifespan,
-        routers=[api.router, wado.router],
+        routers=[api.router, wado.router, signed_api.router],
         checks={"orthanc": orthanc.answers, "registration": access.answers},
     )
     app.state.settings = settings
@@ -75,6 +76,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.orthanc = orthanc
     app.state.access = access
     app.state.pictures = pictures
+    app.state.signer = Signer(settings.signed)
     return app
 
 
