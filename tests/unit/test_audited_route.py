@@ -9,7 +9,7 @@ from httpx import ASGITransport, AsyncClient
 
 from shared import problem_json
 from shared.audited_route import AuditedRoute, audited, audited_as, concerns
-from shared.errors import AuditAway, ExamUnknown, OrthancAway, ScopeMissing, Unauthenticated
+from shared.errors import AuditAway, ExamUnknown, OrthancAway, Problem, ScopeMissing, Unauthenticated
 from shared.events import AuditRecord
 from tests.unit.test_apps import MAKERS
 
@@ -46,8 +46,13 @@ class Kept:
         self.records.append(record)
 
 
+class ByAnyone(Problem):
+    by_anyone = True
+
+
 router = APIRouter(route_class=AuditedRoute)
 ENDINGS: dict[str, Exception | None] = {
+    "anyone": ByAnyone(),
     "fine": None,
     "unknown": ExamUnknown(),
     "hidden": ExamUnknown().hiding("EX-1", "1.2.3"),
@@ -78,6 +83,12 @@ async def itself(examenID: str) -> Response:  # noqa: N803
 @router.get("/often/{examenID}")
 @audited("often", denied_only=True)
 async def often(examenID: str) -> Response:  # noqa: N803
+    return _end(examenID)
+
+
+@router.get("/way/{examenID}")
+@audited("plain", way="signed")
+async def by_a_way(examenID: str) -> Response:  # noqa: N803
     return _end(examenID)
 
 
@@ -136,3 +147,13 @@ async def test_nothing_is_answered_that_could_not_be_recorded(app: FastAPI) -> N
     assert await _get(app, "/plain/hidden") == 503
     assert await _get(app, "/often/fine") == 200
     assert await _get(app, "/plain/stranger") == 401
+    assert await _get(app, "/way/anyone") == 500  # what everybody can cause waits for no record
+
+
+@pytest.mark.parametrize(
+    ("ending", "reason"), [("fine", "signed"), ("hidden", "signed: exam-unknown"), ("away", "signed: orthanc-away")]
+)
+async def test_the_way_that_somebody_came_in_is_on_record(app: FastAPI, ending: str, reason: str) -> None:
+    await _get(app, f"/way/{ending}")
+    [record] = app.state.auditor.records
+    assert (record.actor, record.reason) == (None, reason)
