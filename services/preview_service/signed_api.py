@@ -7,12 +7,12 @@ from fastapi import APIRouter, Path, Request, Response
 from prometheus_client import Counter
 
 from services.preview_service import answering
-from services.preview_service.access import Access
+from services.preview_service.access import Access, Instance
 from services.preview_service.api import PICTURE, UNCHANGED, OrthancId, Viewer
 from services.preview_service.errors import NotRegistered, SigningOff, UrlExpired, UrlForged, UrlOvertaken
 from services.preview_service.schemas import PictureToShare, SignedUrl
 from services.preview_service.settings import Settings
-from services.preview_service.signed import BASE, Signer, is_for_rights
+from services.preview_service.signed import BASE, Signed, Signer, is_for_rights
 from shared.audited_route import AuditedRoute, audited, concerns
 from shared.errors import Problem
 from shared.service import problems
@@ -70,15 +70,22 @@ async def show(
 
 async def _shown(request: Request, signature: str, claims: str) -> Response:
     signer: Signer = request.app.state.signer
-    access: Access = request.app.state.access
     settings: Settings = request.app.state.settings
     query = f"?{request.url.query}" if request.url.query else ""  # never signed: to a cache it would be another URL
     signed = signer.read(signature, claims + query)
-    signer.seconds_left(signed)
-    instance = await access.signed(signed.orthanc_id, lambda known: is_for_rights(signed, known.exam_id, known.epoch))
+    before = signer.seconds_left(signed)
+    instance = await _instance(request, signed)
     concerns(request, exam=instance.exam_id, subject=instance.sop_instance_uid)
     answer = await answering.picture(request, instance, signed.view)
-    return _for_shared_caches(answer, min(settings.signed.shared_seconds, signer.seconds_left(signed)))
+    left = signer.seconds_left(signed)
+    if left < before:  # a cache counts from the answer on: rights of before a slow render would hold for longer
+        await _instance(request, signed)
+    return _for_shared_caches(answer, min(settings.signed.shared_seconds, left))
+
+
+async def _instance(request: Request, signed: Signed) -> Instance:
+    access: Access = request.app.state.access
+    return await access.signed(signed.orthanc_id, lambda known: is_for_rights(signed, known.exam_id, known.epoch))
 
 
 def _for_shared_caches(answer: Response, seconds: int) -> Response:
