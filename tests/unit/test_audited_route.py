@@ -7,9 +7,10 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from httpx import ASGITransport, AsyncClient
 
+from services.preview_service.errors import UrlForged
 from shared import problem_json
 from shared.audited_route import AuditedRoute, audited, audited_as, concerns
-from shared.errors import AuditAway, ExamUnknown, OrthancAway, Problem, ScopeMissing, Unauthenticated
+from shared.errors import AuditAway, ExamUnknown, OrthancAway, ScopeMissing, Unauthenticated
 from shared.events import AuditRecord
 from tests.unit.test_apps import MAKERS
 
@@ -46,13 +47,9 @@ class Kept:
         self.records.append(record)
 
 
-class ByAnyone(Problem):
-    by_anyone = True
-
-
 router = APIRouter(route_class=AuditedRoute)
 ENDINGS: dict[str, Exception | None] = {
-    "anyone": ByAnyone(),
+    "anyone": UrlForged(),
     "fine": None,
     "unknown": ExamUnknown(),
     "hidden": ExamUnknown().hiding("EX-1", "1.2.3"),
@@ -147,7 +144,7 @@ async def test_nothing_is_answered_that_could_not_be_recorded(app: FastAPI) -> N
     assert await _get(app, "/plain/hidden") == 503
     assert await _get(app, "/often/fine") == 200
     assert await _get(app, "/plain/stranger") == 401
-    assert await _get(app, "/way/anyone") == 500  # what everybody can cause waits for no record
+    assert await _get(app, "/way/anyone") == 404  # what everybody can cause waits for no record
 
 
 @pytest.mark.parametrize(
