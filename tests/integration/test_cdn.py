@@ -1,6 +1,7 @@
 """A real nginx with the cache of docs/cdn.md: it has a picture once for all, asks in time, and shows no ended one.
 
-What it may show without asking is two seconds here. A limit that is promised is asserted at three times it.
+What it may show without asking is two seconds here, and what preview remembers five. A limit that is promised is
+asserted at three times it.
 """
 
 import time
@@ -19,6 +20,7 @@ from tests.integration.faulty import Faulty
 from tests.running import eventually, registered, upload
 
 SHARED_SECONDS, HEARD_SECONDS, ROUNDED_SECONDS = 2.0, 2.0, 1.0
+REMEMBERED_SECONDS = 5.0
 MARGIN = 3
 STATUS = "x-cache-status"
 
@@ -27,7 +29,11 @@ STATUS = "x-cache-status"
 def whole(request: pytest.FixtureRequest) -> Iterator[Faulty]:
     if request.config.getoption("--backends") != "local":
         pytest.skip("stops local processes")
-    yield from faulty.make(EXAMFLOW_SIGNED__SHARED_SECONDS=f"{SHARED_SECONDS:g}")
+    settings = {
+        "EXAMFLOW_SIGNED__SHARED_SECONDS": f"{SHARED_SECONDS:g}",
+        "EXAMFLOW_REGISTRATION__REMEMBERED_SECONDS": f"{REMEMBERED_SECONDS:g}",
+    }
+    yield from faulty.make(**settings)
 
 
 @pytest.fixture
@@ -126,6 +132,18 @@ def test_a_change_of_rights_reaches_it(broken: Faulty, viewer: httpx.Client, exa
         assert ended.headers.get_list("cache-control") == ["no-store"]
     assert share(broken, image, "alice").status_code == 404
     assert viewer.get(url_of(broken, image, "bob")).status_code == 200
+
+
+def test_while_the_broker_is_away_it_takes_what_is_remembered_longer(
+    broken: Faulty, viewer: httpx.Client, exam: str, image: str
+) -> None:
+    url = url_of(broken, image)
+    broken.stop("rabbitmq")
+    assert viewer.get(url).status_code == 200
+    broken.running.open_exam(exam, "user:bob")
+    within = MARGIN * (SHARED_SECONDS + REMEMBERED_SECONDS + ROUNDED_SECONDS)
+    eventually(lambda: viewer.get(url).status_code != 200, within, "its end")
+    assert viewer.get(url).status_code == 410
 
 
 def test_it_keeps_nothing_beyond_the_urls_end(broken: Faulty, viewer: httpx.Client, exam: str, image: str) -> None:

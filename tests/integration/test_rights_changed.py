@@ -61,6 +61,13 @@ class Shown:
         where = f"{replica.url}/dicom/instances/{self.orthanc_id}/preview"
         return httpx.get(where, headers={"Authorization": f"Bearer {token}"} | headers, timeout=30, trust_env=False)
 
+    def signed(self, replica: Replica) -> str:
+        """The path of a signed URL that the replica gives out to Alice."""
+        headers = {"Authorization": f"Bearer {self.broken.running.token('alice', 'images:read')}"}
+        where = f"{replica.url}/dicom/instances/{self.orthanc_id}/preview-url"
+        url: str = httpx.post(where, headers=headers, timeout=30, trust_env=False).json()["url"]
+        return url
+
     def status(self, replica: Replica, sub: str = "alice") -> int:
         return self.ask(replica, sub).status_code
 
@@ -166,6 +173,25 @@ def test_what_changed_while_the_broker_was_away_holds_when_it_is_back(shown: Sho
     shown.for_bob_alone()
     eventually(lambda: all(_listens(replica) for replica in replicas), 60, "both listen again")
     _within(HEARD_SECONDS, lambda: _refused(shown, replicas), "both refuse")
+
+
+def test_a_signed_url_shows_on_a_replica_that_has_not_heard_of_its_rights(
+    shown: Shown, replicas: list[Replica]
+) -> None:
+    """And one of before on none: what a replica remembers may be too old, registration's answer of now is not."""
+    one, other = replicas
+    shown.broken.stop("rabbitmq")
+    eventually(lambda: not any(_listens(replica) for replica in replicas), what="neither listens")
+    before = shown.signed(one)
+    for replica in replicas:
+        shown.remembered_by(replica)
+    shown.broken.running.open_exam(shown.exam, "user:alice", "user:bob")
+    assert httpx.get(other.url + before, trust_env=False).status_code == 200  # it cannot know better yet
+    with started(shown.broken.system, "preview") as new:
+        after = shown.signed(new)
+        assert after != before
+        statuses = [httpx.get(other.url + url, trust_env=False).status_code for url in (after, before)]
+    assert statuses == [200, 410]
 
 
 def test_a_lost_connection_forgets_all(shown: Shown, replicas: list[Replica]) -> None:
