@@ -1,23 +1,17 @@
 """Signed URLs through the gateway: a key to one picture for minutes, ended by a change of rights."""
 
 import re
-import time
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
-from deploy.local.system import load
-from services.preview_service.pictures import DEFAULT
-from services.preview_service.settings import SignedSettings
-from services.preview_service.signed import Signer
 from tests import dicom_files
 from tests.integration import given
 from tests.running import Running, eventually, registered, upload
 
 HEARD_SECONDS, MARGIN = 2.0, 3  # a limit that is promised is asserted at three times it
-WINDOW = 300
 CACHED = re.compile(r"public, max-age=0, s-maxage=(\d+), must-revalidate")
 
 
@@ -164,23 +158,6 @@ def test_an_altered_one_is_unknown(running: Running, image: str, exam: str, nobo
         assert (problem(refused), refused.json()["message"]) == (UNKNOWN, told), one
     words = running.client().get("/dicom/instances/0-0-0-0-0/preview").json()["message"]
     assert told == words
-
-
-def test_it_ends(running: Running, image: str, exam: str, nobody: httpx.Client) -> None:
-    """By a clock of before: the secret is the system's own."""
-    system = load(running.root)
-    assert system is not None
-    epoch = httpx.get(
-        f"{running.env['REGISTRATION_URL']}/internal/instances/{image}",
-        headers={"Authorization": f"Bearer {system.secrets.internal_token}"},
-        trust_env=False,
-    ).json()["epoch"]
-    settings = SignedSettings.model_validate({"secret": system.secrets.signed_url_secret})
-    for ago, status in ((0, 200), (2 * WINDOW, 410)):
-        url, _ = Signer(settings, lambda ago=ago: time.time() - ago).url(image, DEFAULT, exam, epoch)  # type: ignore[misc]
-        shown = nobody.get(url)
-        assert shown.status_code == status, ago
-    assert problem(shown) == ENDED
 
 
 def _ends(nobody: httpx.Client, url: str) -> None:
