@@ -2,7 +2,8 @@
 
 `@audited("image.view")` below a route's decorator says what it does. A route whose own transaction keeps the record of
 its success says `by_itself`: then only what was refused or failed is recorded here. One that is asked again and again
-by programs says `denied_only`: then only who was denied is.
+by programs says `denied_only`: then only who was denied is. `way` is said of each of its records, where somebody came
+in without a token.
 """
 
 import asyncio
@@ -51,13 +52,16 @@ class Audited:
     action: str
     by_itself: bool
     denied_only: bool
+    way: str | None
 
 
-def audited(action: str, *, by_itself: bool = False, denied_only: bool = False) -> Callable[[EndpointT], EndpointT]:
+def audited(
+    action: str, *, by_itself: bool = False, denied_only: bool = False, way: str | None = None
+) -> Callable[[EndpointT], EndpointT]:
     """Mark a route's function as audited."""
 
     def mark(endpoint: EndpointT) -> EndpointT:
-        setattr(endpoint, _MARK, Audited(action, by_itself, denied_only))
+        setattr(endpoint, _MARK, Audited(action, by_itself, denied_only, way))
         return endpoint
 
     return mark
@@ -95,12 +99,13 @@ class AuditedRoute(APIRoute):
                 answer = await handle(request)
             except Problem as problem:
                 if not told.denied_only or _ended(problem) == DENIED:
-                    for record in _records(request, told.action, _ended(problem), problem):
-                        await _auditor(request).record(record, must=problem.status != 401)
+                    must = problem.status != 401 and not problem.by_anyone
+                    for record in _records(request, told, _ended(problem), problem):
+                        await _auditor(request).record(record, must=must)
                 raise
             if not (told.by_itself or told.denied_only):
                 ended = "unchanged" if answer.status_code == 304 else "done"
-                await _recorded_or_closed(request, _records(request, told.action, ended), answer)
+                await _recorded_or_closed(request, _records(request, told, ended), answer)
             return answer
 
         return handle_audited
@@ -125,7 +130,7 @@ def _auditor(request: Request) -> Auditor:
     return auditor
 
 
-def _records(request: Request, action: str, outcome: str, problem: Problem | None = None) -> list[AuditRecord]:
+def _records(request: Request, told: Audited, outcome: str, problem: Problem | None = None) -> list[AuditRecord]:
     """One for each exam that it is about."""
     hidden = [problem.hides] if problem and problem.hides else []
     about = getattr(request.state, "concerns", None) or hidden or [_named(request)]
@@ -133,11 +138,11 @@ def _records(request: Request, action: str, outcome: str, problem: Problem | Non
     return [
         AuditRecord(
             actor=_text(caller.sub, 255) if caller else None,
-            action=getattr(request.state, "does", None) or action,
+            action=getattr(request.state, "does", None) or told.action,
             outcome=outcome,
             examen_id=_text(exam, 36),
             subject=_text(subject, 255),
-            reason=problem.code if problem else None,
+            reason=": ".join(filter(None, (told.way, problem.code if problem else None))) or None,
             correlation_id=correlation_id.get(),
             remote_ip=remote_ip.get(),
         )

@@ -62,6 +62,7 @@ class Problem(Exception):
     en: ClassVar[str] = "Something failed here that should not have; give the correlation id to the operators."
     fr: ClassVar[str] = "Une erreur interne s'est produite ; transmettez l'identifiant de corrélation à l'exploitation."
     retry_after: ClassVar[int | None] = None
+    by_anyone: ClassVar[bool] = False  # can be caused without being known: its audit record may be lost
 
     def __init__(self, errors: Sequence[FieldError] = (), **facts: object) -> None:
         self.errors = tuple(errors)

@@ -86,7 +86,7 @@ def problem_response(request: Request, problem: Problem, headers: dict[str, str]
     }
     if problem.errors:
         document["errors"] = [error.said(language) for error in problem.errors]
-    headers = (headers or {}) | problem.headers()
+    headers = {"Cache-Control": "no-store"} | (headers or {}) | problem.headers()
     return JSONResponse(document, problem.status, headers, media_type="application/problem+json")
 
 

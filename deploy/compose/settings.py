@@ -57,7 +57,8 @@ def _secrets(system: System) -> dict[str, str]:
         for server in SERVERS
         for user, password in system.secrets.of(server).items()
     }
-    return passwords | {"INTERNAL_TOKEN": system.secrets.internal_token}
+    own = {"INTERNAL_TOKEN": system.secrets.internal_token, "SIGNED_URL_SECRET": system.secrets.signed_url_secret}
+    return passwords | own
 
 
 def _public_keys(layout: Layout) -> Path:

@@ -31,6 +31,7 @@ class Secrets(BaseModel, frozen=True):
     postgres_orthanc: str = Field(default_factory=_secret)
     erlang_cookie: str = Field(default_factory=_secret)
     internal_token: str = Field(default_factory=_secret)
+    signed_url_secret: str = Field(default_factory=_secret)
 
     def of(self, server: str) -> dict[str, str]:
         """The passwords of one server by user: ``of("rabbitmq")["upload"]``."""

@@ -31,6 +31,7 @@ def service_environment(system: System, name: str) -> dict[str, str]:
         environment["EXAMFLOW_RIGHTS__URL"] = system.broker_url("preview_rights")
         environment["EXAMFLOW_REGISTRATION__URL"] = system.service_url("registration")
         environment["EXAMFLOW_REGISTRATION__TOKEN"] = system.secrets.internal_token
+        environment["EXAMFLOW_SIGNED__SECRET"] = system.secrets.signed_url_secret
         environment["EXAMFLOW_CACHE__FOLDER"] = str(system.layout.pictures)
     if name == "upload":
         environment["EXAMFLOW_UPLOAD_LIMIT"] = str(system.upload_limit)

@@ -9,7 +9,7 @@ from httpx_aiohttp import HttpxAiohttpClient
 from prometheus_client import Counter
 from pydantic import ValidationError
 
-from services.preview_service.errors import Gone, RightsOutdated
+from services.preview_service.errors import Gone, RightsOutdated, UrlOvertaken
 from services.preview_service.remembered import Known, Remembered
 from services.preview_service.settings import RegistrationSettings
 from shared.correlation import HEADER, correlation_id
@@ -30,6 +30,7 @@ class Instance:
     digest: str
     modality: str
     exam_id: str | None
+    epoch: int | None = None
 
 
 class Access:
@@ -63,6 +64,20 @@ class Access:
         """The same by its SOP Instance UID."""
         return await self._seen(caller, f"/internal/sop-instances/{sop_instance_uid}")
 
+    async def signed(self, orthanc_id: str, holds: Callable[[Known], bool]) -> Instance:
+        """The instance of a signed URL. `holds` says whether exam and epoch are those that it was signed for.
+
+        It may be newer than what is remembered here: it has ended only where registration says so now.
+        Raises UrlOvertaken, and what `instance` does.
+        """
+        question = f"/internal/instances/{orthanc_id}"
+        known = self._remembered.find(question)
+        if known is None or not holds(known):
+            known = await self._learn(question)
+            if not holds(known):
+                raise UrlOvertaken().hiding(known.exam_id, known.sop_instance_uid)
+        return await self._there(known)
+
     async def answers(self) -> None:
         """Readiness: a round trip to registration under the service token, whatever is remembered."""
         try:
@@ -74,6 +89,9 @@ class Access:
         known = self._remembered.find(question) or await self._learn(question)
         if not may_see_instance(caller, known.principals, known.uploaders):
             raise InstanceUnknown().hiding(known.exam_id, known.sop_instance_uid)
+        return await self._there(known)
+
+    async def _there(self, known: Known) -> Instance:
         digest = known.digest or known.orthanc_id
         if known.state == "deleted":
             await self._purge(digest)
@@ -86,6 +104,7 @@ class Access:
             digest,
             known.modality or "UNKNOWN",
             known.exam_id,
+            known.epoch,
         )
 
     async def _learn(self, question: str) -> Known:

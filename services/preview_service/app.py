@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 
-from services.preview_service import api, wado
+from services.preview_service import api, signed_api, wado
 from services.preview_service.access import Access
 from services.preview_service.cache import Cache
 from services.preview_service.consumers import StoredImages
@@ -20,6 +20,7 @@ from services.preview_service.remembered import Remembered
 from services.preview_service.rendering import Renderer
 from services.preview_service.rights import RightsChanges
 from services.preview_service.settings import Settings
+from services.preview_service.signed import Signer
 from services.preview_service.standing_back import StandingBack
 from services.preview_service.warming import Warming
 from shared.audit_sending import AuditSending
@@ -76,7 +77,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         "preview",
         settings,
         lifespan=lifespan,
-        routers=[api.router, wado.router, api_search.router, api_retrieve.router, api_rendered.router],
+        routers=[
+            api.router,
+            wado.router,
+            signed_api.router,
+            api_search.router,
+            api_retrieve.router,
+            api_rendered.router,
+        ],
         checks={"orthanc": orthanc.answers, "registration": access.answers},
     )
     app.state.settings = settings
@@ -87,6 +95,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.search = Search(access, source, settings.dicomweb)
     app.state.metadata = metadata
     app.state.retrieval = Retrieval(source, metadata, settings.dicomweb)
+    app.state.signer = Signer(settings.signed)
     return app
 
 

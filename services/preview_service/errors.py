@@ -2,8 +2,13 @@
 
 Problem
 |- FrameUnknown    404  the image has no such frame
+|- UrlForged       404  a signed URL that is none of ours: in the words of an unknown instance
+|- SigningOff      404  no signed URLs are given out here
 |- NotAcceptable   406  neither JPEG nor PNG (nor, for WADO, DICOM) is accepted
 |- AmbiguousUid    409  Orthanc has not exactly one image with the SOP Instance UID
+|- NotRegistered   409  the image is in no exam, and nothing would end a URL of it
+|- UrlExpired      410  a signed URL whose time is over
+|  `- UrlOvertaken      or whose rights have changed
 |- Gone            410  the image was deleted in the PACS
 |- TooManyImages   413  more images than are given at once
 |- TooManyPixels   413  they are not decoded
@@ -13,13 +18,39 @@ Problem
 `- RendersFull     503  too many pictures wait to be made
 """
 
-from shared.errors import DependencyAway, Problem
+from shared.errors import DependencyAway, InstanceUnknown, Problem
 
 
 class FrameUnknown(Problem):
     status, code, title = 404, "frame-unknown", "Frame unknown"
     en = "The image has no frame {frame}; frames are counted from 1."
     fr = "L'image n'a pas de trame {frame} ; les trames se comptent à partir de 1."
+
+
+class UrlForged(InstanceUnknown):
+    by_anyone = True
+
+
+class SigningOff(Problem):
+    status, code, title = 404, "signing-off", "No signed addresses"
+    en = "No signed addresses are given out here; show the picture with GET /dicom/instances/.../preview and a token."
+    fr = "Aucune adresse signée n'est délivrée ici ; affichez l'image par GET /dicom/instances/.../preview et un jeton."
+
+
+class NotRegistered(Problem):
+    status, code, title = 409, "not-registered", "Not registered"
+    en = "This image is in no exam yet, so it has no rights to sign; register it first, or show it by its preview."
+    fr = "Cette image n'est encore dans aucun examen ; enregistrez-la d'abord, ou affichez-la par son aperçu."
+
+
+class UrlExpired(Problem):
+    status, code, title = 410, "url-expired", "Address expired"
+    en = "This address has ended, by its time or by a change of rights; ask for a new one (POST .../preview-url)."
+    fr = "Cette adresse a pris fin, à son heure ou par un changement de droits ; demandez-en une autre."
+
+
+class UrlOvertaken(UrlExpired):
+    pass
 
 
 class NotAcceptable(Problem):

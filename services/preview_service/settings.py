@@ -91,6 +91,27 @@ class DicomwebSettings(BaseModel):
     )
 
 
+class SignedSettings(BaseModel):
+    """Signed URLs of pictures, for a CDN to stand in front; without a secret none are given out."""
+
+    secret: SecretStr | None = Field(
+        None, description="signs them; two with a comma between while it is changed: the first signs, both are believed"
+    )
+    window_seconds: int = Field(300, ge=2, le=3600, description="a URL holds for one to two of these")
+    shared_seconds: int = Field(
+        30, ge=0, le=300, description="a shared cache may show a picture so long without asking"
+    )
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://\S*[^\s/])?$",
+        description="what stands before the path of a URL: where the CDN answers",
+    )
+
+    def secrets(self) -> list[str]:
+        """Each of the secrets that are believed now."""
+        return self.secret.get_secret_value().replace(",", " ").split() if self.secret else []
+
+
 class Settings(ServiceSettings):
     """Environment variables `EXAMFLOW_...`; see shared/settings.py for the groups."""
 
@@ -100,4 +121,5 @@ class Settings(ServiceSettings):
     render: RenderSettings = RenderSettings()
     warming: WarmingSettings = WarmingSettings()
     dicomweb: DicomwebSettings = DicomwebSettings()
+    signed: SignedSettings = SignedSettings()
     max_age_seconds: int = Field(300, description="how long a browser may show a preview without asking again")

@@ -140,6 +140,25 @@ def test_the_internal_token(root: faulty.Faulty, before: System, sender: Sender)
         assert _internal(before, old) == (404 if old in believed else 401)
 
 
+def test_what_signs_urls(root: faulty.Faulty, before: System, sender: Sender) -> None:
+    """Both are believed, and the first signs; the old one opens nothing once it is taken out."""
+    alice, nobody = root.running.client("alice"), root.running.at("EXAMFLOW_URL")
+    eventually(lambda: sender.accepted, what="an image")
+    registered(alice, sender.accepted[0])
+
+    def given_out() -> str:
+        return str(alice.post(f"/dicom/instances/{sender.accepted[0]}/preview-url").json()["url"])
+
+    old, new = before.secrets.signed_url_secret, "9a8b7c6d5e4f30211203f4e5d6c7b8a9"
+    urls = [given_out()]
+    for believed, statuses in ((f"{new},{old}", [200, 200]), (new, [404, 200])):
+        settings = {"EXAMFLOW_SIGNED__SECRET": believed}
+        lifecycle.up(before.model_copy(update={"settings": settings}), print)
+        urls.append(given_out())
+        assert [nobody.get(url).status_code for url in (urls[0], urls[-1])] == statuses
+    assert nobody.get(urls[1]).status_code == 200
+
+
 def _internal(system: System, token: str) -> int:
     url = f"{system.service_url('registration')}/internal/instances/none"
     return httpx.get(url, headers={"Authorization": f"Bearer {token}"}, trust_env=False).status_code

@@ -1,8 +1,8 @@
 """Which functions decide about rights, found by what they call: nothing is listed by hand but the files they begin in.
 
-A checker says yes or no: the functions of shared/permission.py that return a bool, and whatever returns a bool and asks
-one of them. A guard raises: a function of shared/tokens.py that asks a checker and returns nothing. A dependency is
-what a route has from FastAPI. An alias is a name for `Annotated[..., Depends(Scoped(...))]`.
+A checker says yes or no: the functions that return a bool in shared/permission.py and where URLs are signed, and what
+returns a bool and asks one of them. A guard raises: a function of shared/tokens.py that asks a checker and returns
+nothing. A dependency is what a route has from FastAPI. An alias is a name for `Annotated[..., Depends(Scoped(...))]`.
 """
 
 import ast
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PERMISSION = Path("shared/permission.py")
+SIGNED = Path("services/preview_service/signed.py")
 TOKENS = Path("shared/tokens.py")
 SCOPED = "Scoped"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -47,7 +48,8 @@ def calls(node: ast.AST, name: str) -> bool:
 def deciding(modules: dict[Path, ast.Module]) -> Deciding:
     """All of them in these modules."""
     found = Deciding()
-    found.checkers |= {f.name for f in _functions([modules[PERMISSION]]) if _returns(f, "bool")}
+    beginning = [modules[where] for where in (PERMISSION, SIGNED) if where in modules]
+    found.checkers |= {f.name for f in _functions(beginning) if _returns(f, "bool")}
     functions = list(_functions(modules.values()))
     while more := {f.name for f in functions if _returns(f, "bool") and found.asks(f)} - found.checkers:
         found.checkers |= more

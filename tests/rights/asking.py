@@ -5,6 +5,7 @@ from typing import Any
 
 from tests.dicom_files import fresh_uid
 from tests.rights.reading import Row
+from tests.rights.signing import SIGNED, parts
 from tests.rights.things import Thing, Things, form, picture
 
 Request = dict[str, Any]
@@ -17,9 +18,9 @@ def thing(row: Row, things: Things, *, succeeds: bool) -> Thing:
     """What the row is about. What a success would use up is made anew for each."""
     if row.about == "claimed":
         return things.waiting_image() if succeeds else things.waiting
-    if row.about == "waiting":
+    if row.about in ("waiting", "unregistered"):
         return things.waiting
-    return things.registered if row.about in ("registered", "elsewhere") else things.unknown
+    return things.registered if row.about in ("registered", "elsewhere", *SIGNED) else things.unknown
 
 
 def path(row: Row, about: Thing, things: Things) -> str:
@@ -39,6 +40,8 @@ def path(row: Row, about: Thing, things: Things) -> str:
         "path": _STATIC,
         "id": "0" * 16,
     }
+    if "{signature}" in row.path:
+        names |= parts(row, about, things)
     return row.path.format(**names)
 
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from services.preview_service.access import Access
-from services.preview_service.errors import Gone, RightsOutdated
+from services.preview_service.errors import Gone, RightsOutdated, UrlOvertaken
 from services.preview_service.remembered import Remembered
 from services.preview_service.settings import RegistrationSettings
 from shared.errors import InstanceUnknown, RegistrationAway
@@ -137,6 +137,35 @@ async def test_a_second_one_is_refused(access: Access, registration: Registratio
     assert (refused.value.status, refused.value.retry_after, len(registration.asked)) == (503, 1, 2)
     with pytest.raises(RightsOutdated):
         await access.instance(ALICE, "i-1")  # nor was it kept
+
+
+async def test_a_signed_url_is_judged_by_what_is_remembered(access: Access, registration: Registration) -> None:
+    await access.instance(ALICE, "i-1")
+    for _ in range(3):
+        found = await access.signed("i-1", lambda known: (known.exam_id, known.epoch) == ("EX-1", 1))
+        assert (found.orthanc_id, found.exam_id, found.epoch) == ("i-1", "EX-1", 1)
+    assert len(registration.asked) == 1
+
+
+async def test_a_signed_url_newer_than_what_is_remembered_is_asked_about(
+    access: Access, registration: Registration
+) -> None:
+    await access.instance(ALICE, "i-1")
+    registration.epochs = [2]
+    assert (await access.signed("i-1", lambda known: known.epoch == 2)).epoch == 2
+    assert (await access.instance(ALICE, "i-1")).epoch == 2
+    assert len(registration.asked) == 2
+
+
+async def test_an_overtaken_one_is_refused_by_the_answer_of_now(access: Access, registration: Registration) -> None:
+    registration.epochs, registration.answer["state"] = [2], "deleted"  # of which its bearer is told nothing
+    for _ in range(2):
+        with pytest.raises(UrlOvertaken) as refused:
+            await access.signed("i-1", lambda known: known.epoch == 1)
+        assert refused.value.hides == ("EX-1", "1.2")
+    assert (len(registration.asked), registration.purged) == (2, [])
+    with pytest.raises(Gone):
+        await access.signed("i-1", lambda known: known.epoch == 2)
 
 
 async def test_readiness_asks_whatever_is_kept(access: Access, registration: Registration) -> None:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.routing import APIRoute
 from httpx import ASGITransport, AsyncClient
 
+from services.preview_service.errors import UrlForged
 from shared import problem_json
 from shared.audited_route import AuditedRoute, audited, audited_as, concerns
 from shared.errors import AuditAway, ExamUnknown, OrthancAway, ScopeMissing, Unauthenticated
@@ -48,6 +49,7 @@ class Kept:
 
 router = APIRouter(route_class=AuditedRoute)
 ENDINGS: dict[str, Exception | None] = {
+    "anyone": UrlForged(),
     "fine": None,
     "unknown": ExamUnknown(),
     "hidden": ExamUnknown().hiding("EX-1", "1.2.3"),
@@ -78,6 +80,12 @@ async def itself(examenID: str) -> Response:  # noqa: N803
 @router.get("/often/{examenID}")
 @audited("often", denied_only=True)
 async def often(examenID: str) -> Response:  # noqa: N803
+    return _end(examenID)
+
+
+@router.get("/way/{examenID}")
+@audited("plain", way="signed")
+async def by_a_way(examenID: str) -> Response:  # noqa: N803
     return _end(examenID)
 
 
@@ -136,3 +144,13 @@ async def test_nothing_is_answered_that_could_not_be_recorded(app: FastAPI) -> N
     assert await _get(app, "/plain/hidden") == 503
     assert await _get(app, "/often/fine") == 200
     assert await _get(app, "/plain/stranger") == 401
+    assert await _get(app, "/way/anyone") == 404  # what everybody can cause waits for no record
+
+
+@pytest.mark.parametrize(
+    ("ending", "reason"), [("fine", "signed"), ("hidden", "signed: exam-unknown"), ("away", "signed: orthanc-away")]
+)
+async def test_the_way_that_somebody_came_in_is_on_record(app: FastAPI, ending: str, reason: str) -> None:
+    await _get(app, f"/way/{ending}")
+    [record] = app.state.auditor.records
+    assert (record.actor, record.reason) == (None, reason)

@@ -105,6 +105,8 @@ def test_the_products_checks_are_found(tree: tuple[Path, list[Check]]) -> None:
         "shared/permission.py",
         "shared/tokens.py",
         "services/preview_service/access.py",
+        "services/preview_service/signed.py",
+        "services/preview_service/signed_api.py",
         "services/registration_service/by_http.py",
         "services/registration_service/fate.py",
         "services/registration_service/images.py",

@@ -27,7 +27,10 @@ NAMES = {
         *("EXAMFLOW_ORTHANC__PASSWORD", "EXAMFLOW_BROKER__URL"),
         *("EXAMFLOW_DATABASE__URL", "EXAMFLOW_INTERNAL_TOKEN"),
     },
-    PreviewSettings: {"EXAMFLOW_ORTHANC__PASSWORD", "EXAMFLOW_BROKER__URL", "EXAMFLOW_REGISTRATION__TOKEN"},
+    PreviewSettings: {
+        *("EXAMFLOW_ORTHANC__PASSWORD", "EXAMFLOW_BROKER__URL"),
+        *("EXAMFLOW_REGISTRATION__TOKEN", "EXAMFLOW_SIGNED__SECRET"),
+    },
     OperatorSettings: {"EXAMFLOW_TOKEN", "RABBITMQ_MANAGEMENT_URL", "RABBITMQ_URL"},
 }
 Kind = type[UploadSettings] | type[RegistrationSettings] | type[PreviewSettings] | type[OperatorSettings]

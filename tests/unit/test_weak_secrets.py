@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from deploy.local.secrets import Secrets
+from services.preview_service.settings import Settings as PreviewSettings
 from services.registration_service.settings import Settings
 from shared.weak_secrets import complaints, weakness
 from tests.unit.settings import DATABASE, SHARED
@@ -59,6 +60,17 @@ def test_a_weak_one_is_named(where: str, changes: dict[str, Any]) -> None:
     found = told(**changes)
     assert list(found) == [where]
     assert GOOD not in found[where]
+
+
+@pytest.mark.parametrize(
+    ("secret", "weak"),
+    [(None, False), (GOOD, False), (f"{GOOD},{GOOD[::-1]}", False), (f"{GOOD},examflow", True), ("", True)],
+)
+def test_what_signs_urls_is_a_secret_too(secret: str | None, weak: bool) -> None:  # noqa: FBT001
+    asked = {"url": "http://registration", "token": GOOD}
+    shared = {**STRONG, "rights": STRONG["broker"], "registration": asked, "signed": {"secret": secret}}
+    found = [".".join(path) for path, _ in complaints(PreviewSettings.model_validate(shared))]
+    assert found == (["signed.secret"] if weak else [])
 
 
 @pytest.mark.parametrize(
