@@ -300,6 +300,13 @@ def test_bulk_data_is_where_metadata_says(ward: Ward) -> None:
         assert uri.startswith(f"{_without_port(ward)}{image.path}/bulk/"), "the client says a host without its port"
         here = ward.running.env["EXAMFLOW_URL"] + uri.removeprefix(_without_port(ward))
         assert viewer.retrieve_bulkdata(here) == [original[tag].value]
+    nested = ward.store("alice", "examples_overlay.dcm")
+    uri = viewer.retrieve_instance_metadata(*nested.uids)["00880200"]["Value"][0]["7FE00010"]["BulkDataURI"]
+    assert uri.endswith("/bulk/00880200.1.7fe00010")
+    icon = dcmread(io.BytesIO(nested.content)).IconImageSequence[0]
+    assert viewer.retrieve_bulkdata(ward.running.env["EXAMFLOW_URL"] + nested.path + "/bulk/00880200.1.7fe00010") == [
+        icon.PixelData
+    ]
     nothing = ward.http("alice").get(f"{image.path}/bulk/00100010")
     assert nothing.status_code in (200, 409)
     assert ward.http("bob").get(f"{image.path}/bulk/7fe00010").status_code == 404

@@ -137,7 +137,7 @@ except Exception as error:
     ("text", "how", "answers"),
     [
         ("", "", "False True True True False ScopeMissing"),
-        ("not names.isdisjoint(principals)", "says yes", "True True True True False ScopeMissing"),
+        ("not principals_of(caller).isdisjoint(principals)", "says yes", "True True True True False ScopeMissing"),
         ("f'user:{caller.sub}'", "left out", "False False True True False ScopeMissing"),
         ("*(f'group:{group}' for group in caller.groups)", "left out", "False True False True False ScopeMissing"),
         ("caller.has(OPS)", "says no", "False True True False False ScopeMissing"),

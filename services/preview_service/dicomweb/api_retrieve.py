@@ -106,7 +106,7 @@ async def frames(
     return await flowing(retrieval.frames(related, instance, asked, kind, syntax), related.content_type, FRESH)
 
 
-@router.get(INSTANCE + "/bulk/{attribute:path}", response_class=Response, responses={200: _FILES})
+@router.get(INSTANCE + "/bulk/{attribute}", response_class=Response, responses={200: _FILES})
 @audited("image.view")
 async def bulk(
     request: Request,
@@ -114,7 +114,7 @@ async def bulk(
     study: Study,
     series: Series,
     sop: Sop,
-    attribute: Annotated[str, Path(max_length=1000, pattern=r"^[0-9a-f]{8}(/[0-9]{1,9}/[0-9a-f]{8})*$")],
+    attribute: Annotated[str, Path(max_length=1000, pattern=r"^[0-9a-f]{8}(\.[0-9]{1,9}\.[0-9a-f]{8})*$")],
     accept: Accept = "*/*",
 ) -> Response:
     """The value of an attribute that metadata gives the address of."""

@@ -102,7 +102,8 @@ def _name_own_addresses(item: Item) -> None:
     for attribute in item.values():
         uri = attribute.get("BulkDataURI")
         if uri is not None:
-            attribute["BulkDataURI"] = _ROOT + str(uri).partition(_ROOT)[2]
+            image, _, place = str(uri).partition(_ROOT)[2].partition("/bulk/")
+            attribute["BulkDataURI"] = f"{_ROOT}{image}/bulk/{place.replace('/', '.')}"
         values: list[Any] = attribute.get("Value") or []
         for value in values if attribute.get("vr") == "SQ" else ():
             _name_own_addresses(value)

@@ -111,9 +111,9 @@ class Retrieval:
                     yield piece
         yield related.end()
 
-    async def bulk(self, related: Related, instance: Instance, path: str) -> AsyncIterator[bytes]:
+    async def bulk(self, related: Related, instance: Instance, attribute: str) -> AsyncIterator[bytes]:
         """The body of an answer with the value of one attribute. Raises AmbiguousUid where there is none."""
-        async with self._source.bulk(instance, path) as answer:
+        async with self._source.bulk(instance, attribute) as answer:
             if answer is None:
                 raise AmbiguousUid(uid=instance.sop_instance_uid)
             yield related.head(OCTETS)

@@ -62,9 +62,9 @@ class Source:
         accept = f'multipart/related; type="application/octet-stream"; transfer-syntax={EXPLICIT_LITTLE}'
         return self._orthanc.stream(f"{_path(instance)}/frames/{frame}", accept, _UNABLE)
 
-    def bulk(self, instance: Instance, path: str) -> AbstractAsyncContextManager[httpx.Response | None]:
-        """The value of an attribute, the same way."""
-        return self._orthanc.stream(f"{_path(instance)}/bulk/{path}", nothing=_UNABLE)
+    def bulk(self, instance: Instance, attribute: str) -> AbstractAsyncContextManager[httpx.Response | None]:
+        """The value of an attribute, the same way; in a sequence it is `tag.item.tag`, items from 1."""
+        return self._orthanc.stream(f"{_path(instance)}/bulk/{attribute.replace('.', '/')}", nothing=_UNABLE)
 
     def frame(self, instance: Instance, frame: int) -> AbstractAsyncContextManager[httpx.Response | None]:
         """The pixels of one frame (from 1) as they are stored."""
