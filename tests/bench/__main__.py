@@ -16,7 +16,7 @@ MEASUREMENTS: dict[str, Callable[[Ground], list[table.Row]]] = {
 
 
 def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    sys.stderr.write(line + "\n")
 
 
 def main(chosen: list[str]) -> None:
@@ -29,7 +29,7 @@ def main(chosen: list[str]) -> None:
             say(f"measuring: {name}")
             rows += MEASUREMENTS[name](measured)
     table.write(rows)
-    print(table.text(rows))
+    sys.stdout.write(table.text(rows) + "\n")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ def measure(ground: Ground) -> list[Row]:
     renders, slowest, limits = [], [], []
     for one in ids:
         before = ground.renders()
-        found = load(ground.system.url, ground.views([one]), CALLERS, 3, only=CALLERS)
+        found = load(ground.system.url, ground.views([one]), CALLERS, 30, only=CALLERS)
         count, seconds = (after - was for after, was in zip(ground.renders(), before, strict=True))
         warm = load(ground.system.url, ground.views([one]), 32, 2)
         assert found.requests == CALLERS

@@ -72,7 +72,8 @@ def machine() -> str:
         line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
     ]
     versions = ", ".join(_version(*command) for command in (("nginx", "-v"), ("Orthanc", "--version"), ("wrk", "-v")))
-    return f"{os.cpu_count()} cores ({kinds[0] if kinds else platform.machine()}), Python {platform.python_version()}, {versions}"
+    kind = kinds[0] if kinds else platform.machine()
+    return f"{os.cpu_count()} cores ({kind}), Python {platform.python_version()}, {versions}"
 
 
 def _goal(row: Row, goal: str, met: bool) -> Row:  # noqa: FBT001

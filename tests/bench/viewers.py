@@ -1,12 +1,11 @@
 """Twenty doctors who open series of images: how long each waits for a picture, made ahead or not."""
 
-import queue
+import asyncio
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from statistics import quantiles
 
-import httpx
+from httpx_aiohttp import HttpxAiohttpClient
 from pydicom.uid import generate_uid
 
 from tests.bench import images
@@ -28,7 +27,7 @@ def measure(ground: Ground) -> list[Row]:
             _wait_for(ground, warmed + SERIES * EACH)
             took = time.monotonic() - began
             rows.append(Row(f"{SERIES * EACH} images uploaded and their pictures made ahead", took, "s"))
-        rows += _rows(_opened(ground, series), words)
+        rows += _rows(asyncio.run(_opened(ground, series)), words)
     return rows
 
 
@@ -42,32 +41,24 @@ def _stored(ground: Ground) -> list[list[str]]:
     return [ids[at : at + EACH] for at in range(0, len(ids), EACH)]
 
 
-def _opened(ground: Ground, series: Sequence[Sequence[str]]) -> list[float]:
+async def _opened(ground: Ground, series: Sequence[Sequence[str]]) -> list[float]:
     """How long each picture took, in milliseconds."""
-    waiting: queue.SimpleQueue[Sequence[str]] = queue.SimpleQueue()
-    for one in series:
-        waiting.put(one)
-    bearer = ground.bearer
-
-    def view(_: int) -> list[float]:
-        times = []
-        with httpx.Client(base_url=ground.system.url, headers=bearer, timeout=60, trust_env=False) as client:
-            while not waiting.empty():
-                try:
-                    ids = waiting.get_nowait()
-                except queue.Empty:
-                    break
-                times += [_time(client, one) for one in ids]
-        return times
-
-    with ThreadPoolExecutor(VIEWERS) as pool:
-        return [ms for times in pool.map(view, range(VIEWERS)) for ms in times]
+    closed = iter(series)
+    async with HttpxAiohttpClient(base_url=ground.system.url, headers=ground.bearer, timeout=60) as client:
+        seen = await asyncio.gather(*(_view(client, closed) for _ in range(VIEWERS)))
+    return [ms for times in seen for ms in times]
 
 
-def _time(client: httpx.Client, orthanc_id: str) -> float:
-    began = time.perf_counter()
-    client.get(f"/dicom/instances/{orthanc_id}/{PICTURE}").raise_for_status()
-    return 1000 * (time.perf_counter() - began)
+async def _view(client: HttpxAiohttpClient, closed: Iterator[Sequence[str]]) -> list[float]:
+    """Open a series that nobody has opened, and another, until there is none."""
+    times = []
+    for series in closed:
+        for one in series:
+            began = time.perf_counter()
+            answer = await client.get(f"/dicom/instances/{one}/{PICTURE}")
+            answer.raise_for_status()
+            times.append(1000 * (time.perf_counter() - began))
+    return times
 
 
 def _rows(times: Sequence[float], words: str) -> list[Row]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 # `only`: so many requests in all, the others wait for the end.
 _SCRIPT = """
-local requests, n, sent = {}, 0, 0
+local requests, n, sent, answered = {}, 0, 0, 0
 init = function()
 %s
 end
@@ -22,7 +22,10 @@ done = function(summary, latency, _)
     latency:percentile(50), latency:percentile(99)))
 end
 """
-_ONLY = "delay = function() sent = sent + 1; return sent <= {0} and 0 or 3600000 end"
+_ONLY = """
+delay = function() sent = sent + 1; return sent <= {0} and 0 or 3600000 end
+response = function() answered = answered + 1; if answered == {0} then wrk.thread:stop() end end
+"""
 
 
 @dataclass(frozen=True)
