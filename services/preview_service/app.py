@@ -75,6 +75,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.orthanc = orthanc
     app.state.access = access
     app.state.pictures = pictures
+    app.state.cache = cache
     return app
 
 
