@@ -180,8 +180,8 @@ def test_disk_names_a_file_once_it_was_looked_at(disk: Disk, tmp_path: Path) -> 
 
 
 def test_disk_names_no_file_that_is_too_old_or_given_up(tmp_path: Path) -> None:
-    disk = opened(tmp_path, most=1, oldest=50)
-    disk.keep(key("a"), picture(made=NOW - 100))
+    disk = opened(tmp_path, most=1)
+    disk.keep(key("a"), picture(made=NOW - 4000))
     assert disk.place(key("a")) is None
     disk.keep(key("b"), picture())
     assert [disk.place(key(name)) is None for name in "ab"] == [True, False]
