@@ -13,6 +13,12 @@ from tests.bench.yardsticks import Yardsticks, yardsticks
 
 IMAGES, ROUNDS, SECONDS = 16, 3, 3
 CONNECTIONS = (8, 32)
+STRICT, ASYNC, PYTHON = "strict audit", "async audit", "strict audit, bytes from Python"
+MODES = {
+    STRICT: {"EXAMFLOW_AUDIT__MODE": "strict"},
+    ASYNC: {"EXAMFLOW_AUDIT__MODE": "async"},
+    PYTHON: {"EXAMFLOW_AUDIT__MODE": "strict", "EXAMFLOW_CACHE__GATEWAY_BYTES": "1000000000"},
+}
 ORTHANC = "Orthanc's own /preview, 8 connections"
 Measure = Callable[[], float]
 
@@ -23,8 +29,8 @@ def measure(ground: Ground, rounds: int = ROUNDS) -> list[Row]:
     found: dict[str, list[float]] = {}
     with yardsticks(ground, ids) as beside:
         for number in range(rounds):
-            for mode in ("strict", "async"):
-                ground.restarted(EXAMFLOW_AUDIT__MODE=mode)
+            for mode, settings in MODES.items():
+                ground.restarted(**settings)
                 for name, one in _measures(ground, beside, ground.views(ids), mode).items():
                     found.setdefault(name, []).append(one())
             ground.say(f"warm: round {number + 1} of {rounds}")
@@ -32,13 +38,14 @@ def measure(ground: Ground, rounds: int = ROUNDS) -> list[Row]:
 
 
 def _measures(ground: Ground, beside: Yardsticks, views: list[Request], mode: str) -> dict[str, Measure]:
-    """What a round measures in one mode of the audit, in this order."""
+    """What a round measures in one mode, in this order."""
     gateway, unchanged = ground.system.url, _unchanged(ground, views)
     asked: dict[str, tuple[str, list[Request], int]] = {ORTHANC: (beside.orthanc, [*beside.pictures], 8)}
     for connections in CONNECTIONS:
-        asked[f"warm, {mode} audit, {connections} connections"] = gateway, views, connections
-        asked[f"304, {mode} audit, {connections} connections"] = gateway, unchanged, connections
-        if mode == "strict":
+        asked[f"warm, {mode}, {connections} connections"] = gateway, views, connections
+        if mode != PYTHON:
+            asked[f"304, {mode}, {connections} connections"] = gateway, unchanged, connections
+        if mode == STRICT:
             asked[f"nginx file, {connections} connections"] = beside.nginx, [*beside.files], connections
             asked[f"nginx proxy_cache, {connections} connections"] = beside.nginx, [*beside.pictures], connections
     return {name: _rate(*what) for name, what in asked.items()}
@@ -63,14 +70,17 @@ def _rows(rates: dict[str, float]) -> list[Row]:
     for connections in CONNECTIONS:
         at = f"{connections} connections"
         rows += [Row(f"{name}, {at}", rates[f"{name}, {at}"], "/s") for name in ("nginx file", "nginx proxy_cache")]
-        for mode in ("strict", "async"):
-            name = f"warm, {mode} audit, {at}"
-            rate, unchanged = rates[name], rates[f"304, {mode} audit, {at}"]
+        python = rates[f"warm, {PYTHON}, {at}"]
+        rows.append(Row(f"warm, {PYTHON}, {at}", python, "/s", python / orthanc, "Orthanc"))
+        for mode in (STRICT, ASYNC):
+            name = f"warm, {mode}, {at}"
+            rate, unchanged = rates[name], rates[f"304, {mode}, {at}"]
             own = Row(name, rate, "/s", rate / orthanc, "Orthanc")
-            rows.append(at_least(own, 20) if mode == "strict" else own)
+            rows.append(at_least(own, 20) if mode == STRICT else own)
+            rows.append(Row(name, rate, "/s", rate / python, "bytes from Python"))
             for beside in ("nginx file", "nginx proxy_cache"):
                 ratio = rate / rates[f"{beside}, {at}"]
                 rows.append(at_least(Row(name, rate, "/s", ratio, beside), 0.33))
-            again = Row(f"304, {mode} audit, {at}", unchanged, "/s", unchanged / rate, "warm")
+            again = Row(f"304, {mode}, {at}", unchanged, "/s", unchanged / rate, "warm")
             rows.append(at_least(again, 2))
     return rows
