@@ -62,7 +62,7 @@ def write(rows: Sequence[Row]) -> None:
     told = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "commit": _commit(), "machine": machine()}
     JSON.write_text(json.dumps({**told, "rows": [asdict(row) for row in rows]}, indent=2) + "\n")
     lines = [_line(COLUMNS), "|---|---:|---|---:|---|---|---|", *(_line(row.cells) for row in rows)]
-    head = f"{told['date']}, version `{told['commit']}`, {machine()}, load of others {_load():.2f} at the end.\n\n"
+    head = f"{told['date']}, version `{told['commit']}`, {machine()}, load average (15 minutes, its own included) {_load():.2f}.\n\n"
     MARKDOWN.write_text(head + "\n".join(lines) + "\n")
 
 
