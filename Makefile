@@ -69,7 +69,7 @@ compose-test: venv ## the end-to-end tests against containers of their own, remo
 
 ## -- checks and tests -----------------------------------------------------------------------------------------------
 
-.PHONY: check audit sbom docs test chaos mutate-permissions
+.PHONY: check audit sbom docs test bench chaos mutate-permissions
 
 check: venv ## format, lint, types, imports, dead dependencies, bandit, generated documents: no services needed
 	@.venv/bin/ruff format --check .
@@ -96,6 +96,10 @@ docs: venv ## write the generated documents anew
 
 test: servers ## all tests; BACKENDS=containers runs the servers in Docker, ARGS="-k name" chooses
 	@$(PYTHON_) -m pytest --backends $(or $(BACKENDS),local) $(ARGS)
+
+bench: ## speed beside Orthanc and nginx, as a table: ONLY="warm cold stampede viewers memory" chooses
+	@deploy/local/install.sh --bench
+	@$(PYTHON_) -m tests.bench $(ONLY)
 
 chaos: servers ## the loss lab as stated, about an hour: N=2000 images a row, ONLY=pattern chooses rows
 	@$(PYTHON_) -m pytest tests/chaos --chaos '$(or $(N),2000)' $(if $(ONLY),-k '$(ONLY)') $(ARGS)

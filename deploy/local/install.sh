@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the local system needs and is missing: servers from Debian, Python packages into .venv.
-# `install.sh --python-only` leaves Debian alone (but for what makes a virtual environment).
+# `install.sh --python-only` leaves Debian alone (but for what makes a virtual environment); `--bench` adds the maker of
+# load that `make bench` needs.
 # Does nothing, quickly, where all is there. Speaks on standard error, so `make token` prints the token alone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -11,6 +12,7 @@ fail() { say "$*"; exit 1; }
 python=${PYTHON:-python3}
 scope=all
 [ "${1:-}" != --python-only ] || scope=python
+[ "${1:-}" != --bench ] || scope=bench
 requirements=requirements-dev.txt
 policy=/usr/sbin/policy-rc.d
 saved=$policy.before-examflow
@@ -21,7 +23,8 @@ there() { compgen -G "$1" >/dev/null; }
 missing_packages() {
   # A virtual environment that stands needs no module to make one.
   [ -x .venv/bin/python ] || "$python" -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
-  [ "$scope" = all ] || return 0
+  [ "$scope" != python ] || return 0
+  [ "$scope" != bench ] || there /usr/bin/wrk || echo wrk
   there /usr/sbin/Orthanc || echo orthanc
   there /usr/share/orthanc/plugins/libOrthancGdcm.so || echo orthanc-gdcm
   there /usr/share/orthanc/plugins/libOrthancDicomWeb.so || echo orthanc-dicomweb

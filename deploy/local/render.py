@@ -107,6 +107,7 @@ def _gateway(system: System) -> None:
         "UPLOAD_ADDR": f"{HOST}:{system.ports.upload}",
         "REGISTRATION_ADDR": f"{HOST}:{system.ports.registration}",
         "PREVIEW_ADDR": f"{HOST}:{system.ports.preview}",
+        "PICTURES_FOLDER": str(layout.pictures),
         "UPLOAD_LIMIT_BODY": str(system.upload_limit + MULTIPART_OVERHEAD),
     } | {name: system.settings.get(f"GATEWAY_{name}", default) for name, default in GATEWAY.items()}
     write_private(server, fill((DEPLOY / "gateway/examflow.conf.template").read_text(), addresses))

@@ -28,6 +28,7 @@ def service_environment(system: System, name: str) -> dict[str, str]:
         environment["EXAMFLOW_TRAIL__ANCHORS"] = str(system.layout.audit / "anchors.jsonl")
         environment["EXAMFLOW_INTERNAL_TOKEN"] = system.secrets.internal_token
     if name == "preview":
+        environment["UVICORN_HTTP"] = "httptools"
         environment["EXAMFLOW_RIGHTS__URL"] = system.broker_url("preview_rights")
         environment["EXAMFLOW_REGISTRATION__URL"] = system.service_url("registration")
         environment["EXAMFLOW_REGISTRATION__TOKEN"] = system.secrets.internal_token
@@ -47,6 +48,7 @@ def _uvicorn(port: int) -> dict[str, str]:
         "UVICORN_HOST": HOST,
         "UVICORN_PORT": str(port),
         "UVICORN_LOOP": "uvloop",
+        "UVICORN_HTTP": "h11",
         "UVICORN_ACCESS_LOG": "false",
         "UVICORN_SERVER_HEADER": "false",
         "UVICORN_TIMEOUT_GRACEFUL_SHUTDOWN": "20",

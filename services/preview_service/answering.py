@@ -14,6 +14,7 @@ from services.preview_service.errors import Gone
 from services.preview_service.negotiation import DICOM
 from services.preview_service.pictures import From, Pictures
 from services.preview_service.ranges import cut, part_of
+from services.preview_service.sent_by_gateway import REDIRECT, redirect
 from services.preview_service.view import Key, Picture, View
 from shared.orthanc import Orthanc
 
@@ -48,6 +49,9 @@ async def kept(
     log.info("preview.shown", orthanc_id=instance.orthanc_id, exam=instance.exam_id, source=source, ms=ms)
     age = max(0, int(time.time() - found.made)) if source == "hit" else 0
     headers = {**_headers(request, key.etag, age), "Age": str(age), "Cache-Status": CACHE_STATUS[source]}
+    place = redirect(request, key, len(found.content))
+    if place:
+        return Response(media_type=kind, headers=headers | {REDIRECT: place})
     return Response(found.content, media_type=kind, headers=headers)
 
 

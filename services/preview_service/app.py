@@ -96,6 +96,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.metadata = metadata
     app.state.retrieval = Retrieval(source, metadata, settings.dicomweb)
     app.state.signer = Signer(settings.signed)
+    app.state.cache = cache
     return app
 
 

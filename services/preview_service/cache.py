@@ -24,7 +24,8 @@ class Cache:
 
     def __init__(self, settings: CacheSettings) -> None:
         self._memory = Memory(settings.memory_bytes)
-        self._disk = Disk(settings.folder, settings.disk_bytes, settings.disk_pictures, 86400 * settings.days)
+        mode = 0o755 if settings.read_by_others else 0o700
+        self._disk = Disk(settings.folder, settings.disk_bytes, settings.disk_pictures, 86400 * settings.days, mode)
 
     async def open(self) -> None:
         """Find what is on disk; until then there is nothing."""
@@ -55,6 +56,11 @@ class Cache:
         HITS.labels("disk").inc()
         self._remember(key, found)
         return found
+
+    def place_on_disk(self, key: Key) -> str | None:
+        """The file with the picture, below the folder, if it is known to be whole. Asks no disk and waits for none."""
+        path = self._disk.place(key)
+        return None if path is None else path.as_posix()
 
     async def keep(self, key: Key, picture: Picture) -> None:
         """Keep a picture that was made."""

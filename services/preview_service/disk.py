@@ -30,10 +30,14 @@ class _File:
 
 
 class Disk:
-    """At most so many bytes, pictures and seconds. Its files are this process's own; replicas have a folder each."""
+    """At most so many bytes, pictures and seconds. Its files are this process's own; replicas have a folder each.
 
-    def __init__(self, folder: Path, largest_bytes: int, most: int, oldest_seconds: float) -> None:
+    `mode` is that of the folders: who may read.
+    """
+
+    def __init__(self, folder: Path, largest_bytes: int, most: int, oldest_seconds: float, mode: int = 0o700) -> None:
         self._folder = folder
+        self._mode = mode
         self._largest = largest_bytes
         self._most = most
         self._oldest = oldest_seconds
@@ -45,7 +49,7 @@ class Disk:
 
     def open(self) -> None:
         """See what is there, and take away what was left half written. Pictures may come and go meanwhile."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder.mkdir(mode=self._mode, parents=True, exist_ok=True)
         found: list[tuple[str, _File]] = []
         for path in self._folder.glob("*/*/*"):
             with contextlib.suppress(FileNotFoundError):
@@ -80,6 +84,22 @@ class Disk:
             self._forget(key.name)
         return None
 
+    def place(self, key: Key) -> Path | None:
+        """Where below the folder the picture lies, if its content was looked at; to be told so is to use it.
+
+        None also while another is being written: it would have to be waited for.
+        """
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            file = self._files.get(key.name)
+            if file is None or not file.checked or time.time() - file.made > self._oldest:
+                return None
+            self._files.move_to_end(key.name)
+            return file.path.relative_to(self._folder)
+        finally:
+            self._lock.release()
+
     def keep(self, key: Key, picture: Picture) -> None:
         """Write a picture. Raises OSError where the disk does."""
         folder = self._folder_of(key.digest)
@@ -87,7 +107,7 @@ class Disk:
         unfinished = folder / f"{uuid.uuid4()}{_UNFINISHED}"
         with self._lock:  # the folder may not be taken away before there is something in it
             for each in (self._folder, folder.parent, folder):
-                each.mkdir(mode=0o700, parents=True, exist_ok=True)
+                each.mkdir(mode=self._mode, parents=True, exist_ok=True)
             try:
                 unfinished.write_bytes(picture.content)
                 os.utime(unfinished, (picture.made, picture.made))

@@ -39,6 +39,10 @@ class CacheSettings(BaseModel):
     memory_bytes: int = Field(64 * 1024 * 1024, ge=0, description="bytes of pictures in memory")
     disk_bytes: int = Field(10 * 1024 * 1024 * 1024, ge=0, description="bytes of pictures on disk")
     disk_pictures: int = Field(100_000, ge=0, description="pictures on disk; each takes some 400 bytes of memory")
+    read_by_others: bool = Field(
+        default=False, description="the folder is a volume that the gateway has too, whose user is another"
+    )
+    gateway_bytes: int = Field(1024, ge=0, description="a picture of fewer is not sent by the gateway from the disk")
     days: float = Field(30.0, description="so long after it was made, no picture is kept on disk")
 
 

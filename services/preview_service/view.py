@@ -1,7 +1,7 @@
 """How a frame is to be shown, and what is made of it and kept."""
 
 import hashlib
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 RENDERER = "1"  # part of every key: a change in how pictures are made changes it
@@ -48,7 +48,7 @@ class View:
 
     def key(self, digest: str) -> Key:
         """Of this view of the file with this digest."""
-        return Key.of(digest, *astuple(self))
+        return Key.of(digest, self.frame, self.quality, self.width, self.height, self.content_type, self.window)
 
     def unscaled(self) -> "View":
         """The picture that this one is made from; the same where nothing is scaled."""

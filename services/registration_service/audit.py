@@ -3,8 +3,9 @@
 import hashlib
 from collections import deque
 from collections.abc import Collection, Iterable
-from typing import Any
+from typing import Any, cast
 
+from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,6 +17,9 @@ from shared.correlation import correlation_id
 from shared.events import AuditRecord, DicomStored, Event
 
 SERVICE, UNKNOWN = "registration", "unknown"
+# Given its rows as parameters, SQLAlchemy compiles it once; with them as values, for each number of rows anew.
+_EVENTS = cast("Table", AuditEvent.__table__)
+_NEW = insert(_EVENTS).on_conflict_do_nothing(index_elements=["record_id"]).returning(_EVENTS.c.id)
 LATER_AT_MOST = 1000  # records of strangers that wait to be added
 
 
@@ -83,9 +87,9 @@ def must_be_believed(publisher: str, audited: Collection[str]) -> None:
 
 async def told(session: AsyncSession, records: Iterable[AuditRecord], service: str) -> int:
     """Add what a service tells; a record that is there already stays as it is. Returns how many were new."""
-    rows = [_row(record, service) for record in records]
-    new = insert(AuditEvent).values(rows).on_conflict_do_nothing(index_elements=["record_id"])
-    return len((await session.execute(new.returning(AuditEvent.id))).all())
+    connection = await session.connection()
+    new = await connection.execute(_NEW, [_row(record, service) for record in records])
+    return len(new.all())
 
 
 async def stored(session: AsyncSession, event: Event[DicomStored], believed: DicomStored) -> None:

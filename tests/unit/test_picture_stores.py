@@ -165,3 +165,45 @@ def test_a_file_that_somebody_took_away_is_made_anew(disk: Disk, tmp_path: Path)
     disk.keep(key("a"), picture())
     assert disk.find(key("a"))
     assert disk.bytes == 10
+
+
+def test_disk_names_a_file_once_it_was_looked_at(disk: Disk, tmp_path: Path) -> None:
+    assert disk.place(key("a")) is None
+    disk.keep(key("a"), picture())
+    place = disk.place(key("a"))
+    assert place
+    assert (tmp_path / "pictures" / place).read_bytes() == picture().content
+    again = opened(tmp_path)
+    assert again.place(key("a")) is None
+    assert again.find(key("a"))
+    assert again.place(key("a")) == place
+
+
+def test_disk_names_no_file_that_is_too_old_or_given_up(tmp_path: Path) -> None:
+    disk = opened(tmp_path, most=1)
+    disk.keep(key("a"), picture(made=NOW - 4000))
+    assert disk.place(key("a")) is None
+    disk.keep(key("b"), picture())
+    assert [disk.place(key(name)) is None for name in "ab"] == [True, False]
+
+
+def test_disk_keeps_what_was_named_longer(disk: Disk) -> None:
+    for name in "abcdefghij":
+        disk.keep(key(name), picture())
+    assert disk.place(key("a"))
+    disk.keep(key("k"), picture())
+    assert [disk.knows(key(name)) for name in "abk"] == [True, False, True]
+
+
+def test_disk_makes_nobody_wait_for_a_name(disk: Disk) -> None:
+    disk.keep(key("a"), picture())
+    with disk._lock:
+        assert disk.place(key("a")) is None
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755])
+def test_disk_lets_in_whom_it_is_told_to(tmp_path: Path, mode: int) -> None:
+    disk = Disk(tmp_path / "pictures", 100, 50, 3600.0, mode)
+    disk.keep(key("a"), picture())
+    folders = [path for path in (tmp_path / "pictures").rglob("*") if path.is_dir()]
+    assert {path.stat().st_mode & 0o777 for path in folders} == {mode}
