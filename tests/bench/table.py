@@ -62,7 +62,7 @@ def write(rows: Sequence[Row]) -> None:
     told = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "commit": _commit(), "machine": machine()}
     JSON.write_text(json.dumps({**told, "rows": [asdict(row) for row in rows]}, indent=2) + "\n")
     lines = [_line(COLUMNS), "|---|---:|---|---:|---|---|---|", *(_line(row.cells) for row in rows)]
-    load = f"load average (15 minutes, its own included) {_load():.2f}"
+    load = f"load average (15 minutes, its own included) {os.getloadavg()[2]:.2f}"
     head = f"{told['date']}, version `{told['commit']}`, {machine()}, {load}.\n\n"
     MARKDOWN.write_text(head + "\n".join(lines) + "\n")
 
@@ -87,10 +87,6 @@ def _short(value: float) -> str:
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _load() -> float:
-    return os.getloadavg()[2]
 
 
 def _version(*command: str) -> str:
