@@ -223,10 +223,10 @@ def test_attributes_are_matched_and_told_as_asked(ward: Ward) -> None:
 
 
 def test_a_change_of_rights_counts_for_lists_at_once(ward: Ward, running: Running) -> None:
-    exam = given.name()
-    running.open_exam(exam, "user:carol", version=1)
-    image = ward.stored("carol", exam, dicom_files.fresh_study("CT_small.dcm"))
-    carol = ward.http("carol")
+    exam, who = given.name(), given.name("carol")
+    running.open_exam(exam, f"user:{who}", version=1)
+    image = ward.stored(who, exam, dicom_files.fresh_study("CT_small.dcm"))
+    carol = ward.http(who)
     paths = ("/dicom-web/studies", f"/dicom-web/studies/{image.study}/metadata", f"{image.path}/frames/1")
     assert [carol.get(path).status_code for path in paths] == [200, 200, 200]
     running.open_exam(exam, "user:bob", version=2)
