@@ -80,11 +80,17 @@ class AuditSending:
             await asyncio.to_thread(self._spool.close)
 
     async def _send_on(self) -> None:
+        """What comes while all messages are on their way is gathered for the next one."""
+        flying: set[asyncio.Task[None]] = set()
         while self._waiting or self._running:
             await self._some.wait()
             self._some.clear()
             while self._waiting:
-                await self._keep(self._taken())
+                if len(flying) >= self._settings.messages:
+                    _, flying = await asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED)
+                flying.add(asyncio.create_task(self._keep(self._taken())))
+        if flying:
+            await asyncio.wait(flying)
 
     def _taken(self) -> list[_Waiting]:
         return [self._waiting.popleft() for _ in range(min(len(self._waiting), AUDIT_RECORDS_AT_ONCE))]

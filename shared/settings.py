@@ -78,6 +78,7 @@ class AuditSettings(BaseModel):
     confirm_seconds: float = Field(2.0, description="the longest wait for the broker, then records go to the spool")
     drain_seconds: float = Field(1.0, description="pause between tries to send what is spooled")
     waiting: int = Field(10_000, description="records in memory at once; more are refused")
+    messages: int = Field(2, ge=1, description="messages with records that wait for their confirm at once")
 
     def broker(self, settings: BrokerSettings) -> BrokerSettings:
         """The broker's settings with the patience of a view, which is shorter than that of an upload."""

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.registration_service import ledger
 from services.registration_service.errors import NothingKnownYet
 from services.registration_service.internal_schemas import InternalInstance
-from services.registration_service.models import Exam, Image
+from services.registration_service.models import Exam, Image, LedgerEntry
 from services.registration_service.schemas import RegistrationState
 from shared.errors import InstanceUnknown
 from shared.permission import Caller, may_follow_instance
@@ -32,10 +32,16 @@ async def fate_of(session: AsyncSession, caller: Caller, orthanc_id: str) -> Reg
 
 async def describe_instance(session: AsyncSession, orthanc_id: str | None) -> InternalInstance:
     """What the preview service needs to decide who may see an instance. Raises InstanceUnknown."""
-    entry = await ledger.find(session, orthanc_id) if orthanc_id else None
-    if entry is None:
+    query = (
+        select(LedgerEntry, Exam)
+        .outerjoin(Image, Image.orthanc_id == LedgerEntry.orthanc_id)
+        .outerjoin(Exam, Exam.exam_id == Image.exam_id)
+        .where(LedgerEntry.orthanc_id == orthanc_id)
+    )
+    found = (await session.execute(query)).first()
+    if found is None:
         raise InstanceUnknown
-    _, exam = await record_of(session, entry.orthanc_id)
+    entry, exam = found[0], found[1]
     return InternalInstance(
         orthancInstanceId=entry.orthanc_id,
         studyInstanceUID=entry.study_instance_uid,

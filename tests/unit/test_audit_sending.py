@@ -78,6 +78,19 @@ async def test_requests_in_flight_share_a_message(settings: AuditSettings) -> No
     assert len(broker.published) <= 2
 
 
+async def test_a_few_messages_wait_for_their_confirms_at_once(settings: AuditSettings) -> None:
+    broker = Broker()
+    broker.silent.clear()
+    async with sending(broker, settings.model_copy(update={"messages": 3})) as audit:
+        requests = []
+        for n in range(6):
+            requests.append(asyncio.create_task(audit.record(one(f"view.{n}"))))
+            await asyncio.sleep(0.01)
+        broker.silent.set()
+        await asyncio.wait_for(asyncio.gather(*requests), 5)
+    assert [len(event["data"]["records"]) for event in broker.published] == [1, 1, 1, 3]
+
+
 async def test_while_the_broker_is_away_records_are_on_the_disk_and_drain_later(settings: AuditSettings) -> None:
     broker = Broker()
     broker.away = True
@@ -140,7 +153,7 @@ async def test_a_spool_that_cannot_be_written_refuses(settings: AuditSettings) -
 async def test_more_than_may_wait_is_refused(settings: AuditSettings) -> None:
     broker = Broker()
     broker.silent.clear()
-    async with sending(broker, settings.model_copy(update={"waiting": 3})) as audit:
+    async with sending(broker, settings.model_copy(update={"waiting": 3, "messages": 1})) as audit:
         first = asyncio.create_task(audit.record(one("first")))
         await asyncio.sleep(0.02)  # it is being sent, and waits no more
         waiting = [asyncio.create_task(audit.record(one())) for _ in range(3)]
