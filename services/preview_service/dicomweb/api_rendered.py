@@ -10,12 +10,12 @@ from services.preview_service.access import Access, Instance
 from services.preview_service.api import PICTURE, UNCHANGED, Accept, Viewer
 from services.preview_service.dicomweb.api_retrieve import INSTANCE, REFUSALS, Sop, one
 from services.preview_service.dicomweb.api_search import Series, Study
+from services.preview_service.dicomweb.visible import images_of
 from services.preview_service.negotiation import JPEG, PNG, best
 from services.preview_service.pictures import DEFAULT, Pictures
 from services.preview_service.schemas import Frames
 from services.preview_service.settings import Settings
 from services.preview_service.view import View
-from services.preview_service.visible import images_of
 from shared.audited_route import AuditedRoute, audited, concerns
 from shared.errors import FieldError, InvalidInput
 from shared.permission import Caller

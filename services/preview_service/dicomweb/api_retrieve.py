@@ -13,10 +13,10 @@ from services.preview_service.dicomweb.api_search import Series, Study, Uid
 from services.preview_service.dicomweb.metadata import Metadata
 from services.preview_service.dicomweb.parts import Related
 from services.preview_service.dicomweb.retrieval import OCTETS, Retrieval
+from services.preview_service.dicomweb.visible import images_of
 from services.preview_service.errors import TooManyImages
 from services.preview_service.negotiation import DICOM
 from services.preview_service.settings import Settings
-from services.preview_service.visible import images_of
 from shared.audited_route import AuditedRoute, audited, concerns, concerns_all
 from shared.errors import FieldError, InstanceUnknown, InvalidInput
 from shared.permission import Caller

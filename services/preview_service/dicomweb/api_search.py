@@ -8,8 +8,8 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from services.preview_service.api import Accept, Viewer
 from services.preview_service.dicomweb.answers import DICOM_JSON, LITERAL, MORE, listed, must_accept_json
 from services.preview_service.dicomweb.search import Asked, Search
+from services.preview_service.dicomweb.visible import Level
 from services.preview_service.settings import Settings
-from services.preview_service.visible import Level
 from shared.audited_route import AuditedRoute, audited
 from shared.errors import FieldError, InvalidInput
 from shared.permission import Caller

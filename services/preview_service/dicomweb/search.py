@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from services.preview_service.access import Access
 from services.preview_service.dicomweb.identity import PATIENT_ID, SERIES, SOP, STUDY, orthanc_id, text
 from services.preview_service.dicomweb.source import Item, Source
+from services.preview_service.dicomweb.visible import Level, Seen, visible
 from services.preview_service.settings import DicomwebSettings
-from services.preview_service.visible import Level, Seen, visible
 from shared.orthanc_http import Params
 from shared.permission import ALL_EXAMS, Caller
 
