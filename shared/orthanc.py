@@ -47,6 +47,11 @@ class Orthanc:
     def __init__(self, settings: OrthancSettings) -> None:
         self._orthanc = OrthancHttp(settings)
 
+    @property
+    def http(self) -> OrthancHttp:
+        """The same connections, for what one service alone asks."""
+        return self._orthanc
+
     async def aclose(self) -> None:
         """Close the connections."""
         await self._orthanc.aclose()

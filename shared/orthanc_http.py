@@ -75,6 +75,8 @@ class OrthancHttp:
         """What is read as it flows; None for a status that means there is `nothing`."""
         try:
             async with self._http.stream("GET", path, headers={"Accept": accept}) as answer:
+                if answer.status_code == 503:
+                    raise OrthancAway
                 if answer.status_code != 200 and answer.status_code not in nothing:
                     raise OrthancNonsense(what=f"HTTP {answer.status_code} to a download")
                 yield answer if answer.status_code == 200 else None

@@ -46,7 +46,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings.broker,
         settings.warming,
     )
-    source = Source(settings.orthanc)
+    source = Source(orthanc.http)
     metadata = Metadata(source, settings.dicomweb)
     broker = make_broker(settings.broker, "preview")
     auditing = AuditSending("preview", Publisher(broker, settings.audit.broker(settings.broker)), settings.audit)
@@ -57,7 +57,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             contextlib.aclosing(orthanc),
             contextlib.aclosing(access),
             contextlib.aclosing(pictures),
-            contextlib.aclosing(source),
             contextlib.aclosing(metadata),
             running(broker),
             auditing.running(),

@@ -12,6 +12,7 @@ Problem
 |- Gone            410  the image was deleted in the PACS
 |- TooManyImages   413  more images than are given at once
 |- TooManyPixels   413  they are not decoded
+|- MetadataTooLong 413  of one image
 |- NoPicture       415  there is no picture in it, or none that can be decoded
 |- RangeUnsatisfiable  416  the part asked for begins behind the file's end
 |- RightsOutdated  503  registration's answers are older than what it has told
@@ -47,10 +48,11 @@ class UrlExpired(Problem):
     status, code, title = 410, "url-expired", "Address expired"
     en = "This address has ended, by its time or by a change of rights; ask for a new one (POST .../preview-url)."
     fr = "Cette adresse a pris fin, à son heure ou par un changement de droits ; demandez-en une autre."
+    by_anyone = True  # for ever after, by whoever finds it
 
 
 class UrlOvertaken(UrlExpired):
-    pass
+    by_anyone = False  # it was one of ours until the rights changed
 
 
 class NotAcceptable(Problem):
@@ -81,6 +83,12 @@ class TooManyPixels(Problem):
     status, code, title = 413, "too-many-pixels", "Too many pixels"
     en = "The pixels of this image take more than {most} bytes decoded; ask for it as stored (transfer-syntax=*)."
     fr = "Les pixels de cette image dépassent {most} octets décodés ; demandez-la telle quelle (transfer-syntax=*)."
+
+
+class MetadataTooLong(Problem):
+    status, code, title = 413, "metadata-too-long", "Metadata too long"
+    en = "What stands in this image takes more than {most} bytes; ask for the file itself."
+    fr = "Ce que contient cette image dépasse {most} octets ; demandez le fichier lui-même."
 
 
 class NoPicture(Problem):

@@ -81,7 +81,10 @@ class DicomwebSettings(BaseModel):
     images: int = Field(20_000, ge=1, le=50_000, description="images of a study or series that are given at once")
     uids_at_once: int = Field(100, ge=1, description="UIDs in one question to Orthanc")
     ahead: int = Field(4, ge=1, description="images whose metadata is read ahead, for one request")
-    at_once: int = Field(4, ge=1, description="images whose metadata, or decoded pixels, Orthanc is asked for at once")
+    at_once: int = Field(
+        4, ge=1, description="searches; images decoded; images whose metadata is read: of each, at once"
+    )
+    metadata_most: int = Field(4 * 1024 * 1024, ge=1, description="bytes of one image's metadata")
     metadata_bytes: int = Field(32 * 1024 * 1024, ge=0, description="metadata kept in memory")
     frames: int = Field(100, ge=1, description="frames in one request")
     decoded_bytes: int = Field(
@@ -89,7 +92,7 @@ class DicomwebSettings(BaseModel):
         ge=0,
         description="a file whose pixels take more is not decoded: Orthanc holds them in memory",
     )
-    decoder_seconds: float = Field(10.0, gt=0, description="the longest wait for a turn at that")
+    patience_seconds: float = Field(10.0, gt=0, description="the longest wait for a turn at a search, or at decoding")
     public_url: str | None = Field(
         None, pattern=r"^https?://[^/]+(/.*[^/])?$", description="where clients see the gateway; None: as they say it"
     )

@@ -39,7 +39,7 @@ async def _seen(database: Database, caller: Caller, **asked: Any) -> VisibleImag
 
 
 async def _study(database: Database) -> tuple[str, list[DicomStored]]:
-    """Images of one study in every state: in exams of different principals, in none, one deleted."""
+    """Images of one study in every state: in exams of different principals, and in none."""
     study = fresh_uid()
     exams = {
         principals: given.name() for principals in (("user:alice",), ("group:ward",), ("user:bob", "group:lab"), ())

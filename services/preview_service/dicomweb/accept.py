@@ -47,7 +47,7 @@ def _fits(wish: Wish, kind: str, *, single: bool) -> bool:
 def _read(accept: str) -> Sequence[tuple[Wish, float]]:
     found = []
     for range_ in _RANGE.findall(accept) or ["*/*"]:
-        kind, *parameters = (piece.strip() for piece in _PARAMETER.findall(range_))
+        kind, *parameters = [piece.strip() for piece in _PARAMETER.findall(range_)] or [""]
         # Orthanc's own clients put the transfer syntax inside the quotes of `type`.
         named = dict(_pair(inner) for piece in parameters for inner in piece.replace('"', "").split(";"))
         multipart = kind.lower() == "multipart/related"

@@ -7,11 +7,10 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.background import BackgroundTask
 
-from services.preview_service.dicomweb.source import Item
+from services.preview_service.dicomweb.source import DICOM_JSON, Item
 from services.preview_service.negotiation import best
 from services.preview_service.settings import Settings
 
-DICOM_JSON = "application/dicom+json"
 _PREFIX, _ROOT = "/api", "/dicom-web"
 # What is told changes with rights and images: a client may keep it, and asks each time.
 FRESH = {"Cache-Control": "private, no-cache", "Vary": "Accept, Authorization", "X-Content-Type-Options": "nosniff"}
@@ -23,7 +22,7 @@ LITERAL = "The fuzzymatching parameter is not supported. Only literal matching h
 async def flowing(pieces: AsyncIterator[bytes], kind: str, headers: dict[str, str]) -> Response:
     """A stream of which the first piece is there: what goes wrong before that is a refusal like any other."""
     rest = _from(await anext(pieces), pieces)
-    return StreamingResponse(rest, media_type=kind, headers=headers, background=BackgroundTask(rest.aclose))
+    return StreamingResponse(rest, media_type=kind, headers=headers, background=BackgroundTask(_close, rest, pieces))
 
 
 async def _from(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
@@ -32,8 +31,14 @@ async def _from(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncGenerator[by
         async for piece in pieces:
             yield piece
     finally:
-        if isinstance(pieces, AsyncGenerator):
-            await pieces.aclose()
+        await _close(pieces)
+
+
+async def _close(*streams: AsyncIterator[bytes]) -> None:
+    """Where nothing was sent the outer one has not begun, and does not close the inner one."""
+    for stream in streams:
+        if isinstance(stream, AsyncGenerator):
+            await stream.aclose()
 
 
 def listed(request: Request, items: Sequence[Item], warnings: Sequence[str]) -> Response:

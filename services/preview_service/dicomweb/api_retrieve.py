@@ -8,11 +8,12 @@ from fastapi import APIRouter, Path, Request, Response
 from services.preview_service.access import Access, Instance
 from services.preview_service.api import Accept, Viewer
 from services.preview_service.dicomweb.accept import frame_wishes, wishes
-from services.preview_service.dicomweb.answers import DICOM_JSON, FRESH, base, flowing, must_accept_json
+from services.preview_service.dicomweb.answers import FRESH, base, flowing, must_accept_json
 from services.preview_service.dicomweb.api_search import Series, Study, Uid
 from services.preview_service.dicomweb.metadata import Metadata
 from services.preview_service.dicomweb.parts import Related
 from services.preview_service.dicomweb.retrieval import OCTETS, Retrieval
+from services.preview_service.dicomweb.source import DICOM_JSON
 from services.preview_service.dicomweb.visible import images_of
 from services.preview_service.errors import TooManyImages
 from services.preview_service.negotiation import DICOM

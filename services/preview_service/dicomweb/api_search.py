@@ -6,8 +6,10 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from services.preview_service.api import Accept, Viewer
-from services.preview_service.dicomweb.answers import DICOM_JSON, LITERAL, MORE, listed, must_accept_json
+from services.preview_service.dicomweb.answers import LITERAL, MORE, listed, must_accept_json
+from services.preview_service.dicomweb.attributes import must_match
 from services.preview_service.dicomweb.search import Asked, Search
+from services.preview_service.dicomweb.source import DICOM_JSON
 from services.preview_service.dicomweb.visible import Level
 from services.preview_service.settings import Settings
 from shared.audited_route import AuditedRoute, audited
@@ -107,9 +109,9 @@ async def _found(
     search: Search = request.app.state.search
     most = settings.dicomweb.results
     matching, include = _attributes(request)
-    found = await search.find(
-        caller, Asked(level, most if limit is None else min(limit, most), offset, study, series, matching, include)
-    )
+    asked = Asked(level, most if limit is None else min(limit, most), offset, study, series, matching, include)
+    must_match(level, matching, in_a_study=asked.one_study() is not None)
+    found = await search.find(caller, asked)
     fuzzy = request.query_params.get("fuzzymatching", "false").lower() == "true"
     return listed(request, found.items, [*([LITERAL] if fuzzy else []), *([MORE] if found.more else [])])
 

@@ -4,6 +4,7 @@ It names patients: it is kept in memory alone, never on a disk that is not Ortha
 """
 
 import asyncio
+import contextlib
 import json
 import time
 from collections import deque
@@ -14,7 +15,7 @@ from services.preview_service.access import Instance
 from services.preview_service.cache import EVICTED, HELD
 from services.preview_service.dicomweb.identity import PATIENT_ID, SERIES, SOP, STUDY, orthanc_id, text
 from services.preview_service.dicomweb.source import Item, Source
-from services.preview_service.errors import AmbiguousUid
+from services.preview_service.errors import AmbiguousUid, Gone
 from services.preview_service.flights import Flights
 from services.preview_service.memory import Memory
 from services.preview_service.settings import DicomwebSettings
@@ -22,6 +23,7 @@ from services.preview_service.view import Key, Picture
 
 _BULK = b'"BulkDataURI":"'
 _ROOT = "/dicom-web/"
+_FRAMES = "00280008"
 
 
 class Metadata:
@@ -30,6 +32,7 @@ class Metadata:
     def __init__(self, source: Source, settings: DicomwebSettings) -> None:
         self._source = source
         self._ahead = settings.ahead
+        self._most = settings.metadata_most
         self._reading = asyncio.Semaphore(settings.at_once)
         self._memory = Memory(settings.metadata_bytes)
         self._flights: Flights[Key, Picture] = Flights()
@@ -48,8 +51,16 @@ class Metadata:
             HELD.labels("metadata").set(self._memory.bytes)
         return found.content.replace(_BULK, _BULK + base.encode())
 
+    async def pixel_bytes(self, instance: Instance) -> int:
+        """The bytes of all frames once they are decoded; 0 where there are no pixels."""
+        return pixel_bytes(json.loads(await self.of(instance)))
+
+    async def frames(self, instance: Instance) -> int:
+        """How many frames it tells of."""
+        return max(1, _number(json.loads(await self.of(instance)), _FRAMES))
+
     async def listed(self, instances: Sequence[Instance], base: str) -> AsyncIterator[bytes]:
-        """Those of all, as one JSON list; a few are read ahead of the client."""
+        """Those of all, as one JSON list; a few are read ahead. One that was deleted is left out, unless all were."""
         left, reading = iter(instances), deque[asyncio.Task[bytes]]()
         try:
             between = b"["
@@ -58,8 +69,11 @@ class Metadata:
                     reading.append(asyncio.create_task(self.of(instance, base)))
                 if not reading:
                     break
-                yield between + await reading.popleft()
-                between = b",\n"
+                with contextlib.suppress(Gone):
+                    yield between + await reading.popleft()
+                    between = b",\n"
+            if between == b"[":
+                raise Gone
             yield b"]"
         finally:
             for task in reading:
@@ -68,7 +82,9 @@ class Metadata:
 
     async def _read(self, instance: Instance) -> Picture:
         async with self._reading:
-            item = await self._source.metadata(instance)
+            item = await self._source.metadata(instance, self._most)
+        if item is None and await self._source.syntax(instance) is None:
+            raise Gone
         if item is None or _id_of(item) != instance.orthanc_id:
             raise AmbiguousUid(uid=instance.sop_instance_uid)
         _name_own_addresses(item)
@@ -83,7 +99,7 @@ def key(instance: Instance) -> Key:
 def pixel_bytes(item: Item) -> int:
     """The bytes of all frames once they are decoded (PS3.3, C.7.6.3); 0 where there are no pixels."""
     rows, columns, samples, bits = (_number(item, tag) for tag in ("00280010", "00280011", "00280002", "00280100"))
-    return rows * columns * max(1, samples) * bits // 8 * max(1, _number(item, "00280008"))
+    return rows * columns * max(1, samples) * bits // 8 * max(1, _number(item, _FRAMES))
 
 
 def _number(item: Item, tag: str) -> int:

@@ -5,24 +5,21 @@ What is asked for without a transfer syntax comes as it is stored, frames except
 and none too large.
 """
 
-import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 
 from services.preview_service.access import Instance
 from services.preview_service.dicomweb.accept import ANY, EXPLICIT_LITTLE, Wish
-from services.preview_service.dicomweb.identity import text
-from services.preview_service.dicomweb.metadata import Metadata, pixel_bytes
+from services.preview_service.dicomweb.metadata import Metadata
 from services.preview_service.dicomweb.parts import Related, first_part
-from services.preview_service.dicomweb.source import Item, Source
+from services.preview_service.dicomweb.places import Places
+from services.preview_service.dicomweb.source import Source
 from services.preview_service.errors import (
     AmbiguousUid,
     FrameUnknown,
     Gone,
     NoPicture,
     NotAcceptable,
-    RendersFull,
     TooManyPixels,
 )
 from services.preview_service.negotiation import DICOM
@@ -36,7 +33,6 @@ _JPEG = "1.2.840.10008.1.2.4."
 # What Orthanc decodes itself. GDCM, which it has for JPEG 2000, overruns the small stack of the thread that answers
 # DICOMweb, and Orthanc ends (1.10.1, GDCM 3.0.21): such files are given as they are stored, or as pictures.
 DECODED = _AS_THEY_ARE | {_BIG_ENDIAN, "1.2.840.10008.1.2.5", *(_JPEG + number for number in ("50", "51", "57", "70"))}
-_NUMBER_OF_FRAMES = "00280008"
 
 
 class Retrieval:
@@ -46,17 +42,25 @@ class Retrieval:
         self._source = source
         self._metadata = metadata
         self._settings = settings
-        self._decoding = asyncio.Semaphore(settings.at_once)
+        self._places = Places(settings.at_once, settings.patience_seconds)
 
     async def files(
         self, related: Related, instances: Iterable[Instance], wanted: Sequence[Wish]
     ) -> AsyncIterator[bytes]:
-        """The body of an answer with these files."""
+        """The body of an answer with these files. One that was deleted meanwhile is left out, unless all were."""
+        given = 0
         for instance in instances:
-            async with self.file(instance, wanted) as pieces:
+            async with contextlib.AsyncExitStack() as stack:
+                try:
+                    pieces = await stack.enter_async_context(self.file(instance, wanted))
+                except Gone:
+                    continue
+                given += 1
                 yield related.head(DICOM)
                 async for piece in pieces:
                     yield piece
+        if not given:
+            raise Gone
         yield related.end()
 
     @contextlib.asynccontextmanager
@@ -112,7 +116,8 @@ class Retrieval:
         yield related.end()
 
     async def bulk(self, related: Related, instance: Instance, attribute: str) -> AsyncIterator[bytes]:
-        """The body of an answer with the value of one attribute. Raises AmbiguousUid where there is none."""
+        """The body of an answer with the value of one attribute. Raises Gone, or AmbiguousUid where there is none."""
+        await self._stored(instance)  # the plugin would give that of another image with the same UIDs
         async with self._source.bulk(instance, attribute) as answer:
             if answer is None:
                 raise AmbiguousUid(uid=instance.sop_instance_uid)
@@ -143,28 +148,16 @@ class Retrieval:
     @contextlib.asynccontextmanager
     async def _decoder(self, instance: Instance) -> AsyncIterator[None]:
         """A turn at having Orthanc decode."""
-        if pixel_bytes(await self._item(instance)) > self._settings.decoded_bytes:
+        if await self._metadata.pixel_bytes(instance) > self._settings.decoded_bytes:
             raise TooManyPixels(most=self._settings.decoded_bytes)
-        try:
-            async with asyncio.timeout(self._settings.decoder_seconds):
-                await self._decoding.acquire()
-        except TimeoutError:
-            raise RendersFull from None
-        try:
+        async with self._places.taken():
             yield
-        finally:
-            self._decoding.release()
 
     async def _why_not(self, instance: Instance, number: int) -> Exception:
         """Orthanc's refusals of a frame do not tell."""
-        item = await self._item(instance)
-        if pixel_bytes(item) and number > int(text(item, _NUMBER_OF_FRAMES) or 1):
+        if await self._metadata.pixel_bytes(instance) and number > await self._metadata.frames(instance):
             return FrameUnknown(frame=number)
         return NoPicture()
-
-    async def _item(self, instance: Instance) -> Item:
-        item: Item = json.loads(await self._metadata.of(instance))
-        return item
 
 
 def media_type(syntax: str) -> str:

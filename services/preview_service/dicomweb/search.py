@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from services.preview_service.access import Access
+from services.preview_service.dicomweb.attributes import MODALITIES, included, told
 from services.preview_service.dicomweb.identity import PATIENT_ID, SERIES, SOP, STUDY, orthanc_id, text
+from services.preview_service.dicomweb.places import Places
 from services.preview_service.dicomweb.source import Item, Source
 from services.preview_service.dicomweb.visible import Level, Seen, visible
 from services.preview_service.settings import DicomwebSettings
@@ -22,7 +24,7 @@ _UIDS = {
     "instance": (SOP, "SOPInstanceUID"),
 }
 # What Orthanc counts over all images of a study or series, those too that the caller may not see.
-_MODALITIES, _STUDY_SERIES, _STUDY_INSTANCES, _SERIES_INSTANCES = "00080061", "00201206", "00201208", "00201209"
+_STUDY_SERIES, _STUDY_INSTANCES, _SERIES_INSTANCES = "00201206", "00201208", "00201209"
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,19 @@ class Asked:
         """For Orthanc. Results are told apart by patient, so it is always asked for that too."""
         uids = {"StudyInstanceUID": self.study, "SeriesInstanceUID": self.series}
         named = {name: uid for name, uid in uids.items() if uid}
-        return {**self.matching, **named, "includefield": [PATIENT_ID, *self.include], **more}
+        return {**self.matching, **named, "includefield": [PATIENT_ID, *included(self.level, self.include)], **more}
 
     def uids(self, level: Level) -> frozenset[str]:
         """Those of a level that are asked for by name; none: any."""
-        wanted = [value for name, value in self.matching.items() if name in _UIDS[level]]
-        return frozenset(uid for value in wanted for uid in value.replace("\\", ",").split(",") if "*" not in value)
+        return self._listed(_UIDS[level])
+
+    def modalities(self) -> frozenset[str]:
+        """Those of which a study is to have one; none: any."""
+        return self._listed((MODALITIES, "ModalitiesInStudy"))
+
+    def _listed(self, names: tuple[str, str]) -> frozenset[str]:
+        wanted = [value for name, value in self.matching.items() if name in names and "*" not in value]
+        return frozenset(one for value in wanted for one in value.replace("\\", ",").split(",") if one)
 
     def one_study(self) -> str | None:
         """The only study that it can be about."""
@@ -69,9 +78,14 @@ class Search:
         self._access = access
         self._source = source
         self._settings = settings
+        self._places = Places(settings.at_once, settings.patience_seconds)
 
     async def find(self, caller: Caller, asked: Asked) -> Found:
-        """The part of the results that is asked for. Raises as Source.search, and RegistrationAway."""
+        """The part of the results that is asked for. Raises as Source.search, RegistrationAway or RendersFull."""
+        async with self._places.taken():
+            return await self._found(caller, asked)
+
+    async def _found(self, caller: Caller, asked: Asked) -> Found:
         if caller.has(ALL_EXAMS):
             params = asked.params(limit=asked.limit + 1, offset=asked.offset)
             items = await self._source.search(_PATHS[asked.level], params)
@@ -93,8 +107,10 @@ class Search:
         return Found(items[asked.offset : wanted], len(items) > wanted or known.more)
 
     def _chunks(self, asked: Asked, known: Sequence[Seen]) -> Iterator[list[Seen]]:
-        wanted = asked.uids(asked.level)
+        wanted, modalities = asked.uids(asked.level), asked.modalities()
         fitting = [seen for seen in known if not wanted or seen.uid(asked.level) in wanted]
+        if modalities and asked.level == "study":  # Orthanc would look at what the caller may not see, too
+            fitting = [seen for seen in fitting if not modalities.isdisjoint(seen.modalities)]
         for begin in range(0, len(fitting), self._settings.uids_at_once):
             yield fitting[begin : begin + self._settings.uids_at_once]
 
@@ -102,15 +118,18 @@ class Search:
         """What of these Orthanc finds, and is the caller's indeed."""
         tag, name = _UIDS[asked.level]
         uids = ",".join(dict.fromkeys(seen.uid(asked.level) for seen in some))
-        matching = {key: value for key, value in asked.params().items() if key not in (tag, name)}
+        replaced = {tag, name, *((MODALITIES, "ModalitiesInStudy") if asked.level == "study" else ())}
+        matching = {key: value for key, value in asked.params().items() if key not in replaced}
         items = []
         for item in await self._source.search(_PATHS[asked.level], {**matching, name: uids}):
             images = [seen for seen in some if seen.uid(asked.level) == text(item, tag)]
             if not images:
                 continue  # not what was asked for
-            own = [seen for seen in images if _is_of(seen, item)] or await self._looked_up(caller, asked, item)
+            own = [seen for seen in images if _is_of(seen, item, asked.level)] or await self._looked_up(
+                caller, asked, item
+            )
             if own:
-                items.append(_as_seen(item, asked.level, own))
+                items.append(told(asked.level, _as_seen(item, asked.level, own)))
         place = {seen.uid(asked.level): number for number, seen in enumerate(some)}
         return sorted(items, key=lambda item: place[text(item, tag)])  # Orthanc has an order of its own
 
@@ -122,11 +141,18 @@ class Search:
         images = await visible(
             self._access, caller, "instance", study=text(item, STUDY), series=series, most=self._settings.images
         )
-        return [seen for seen in images.items if _is_of(seen, item)]
+        return [seen for seen in images.items if _is_of(seen, item, asked.level)]
 
 
-def _is_of(seen: Seen, item: Item) -> bool:
-    """Whether the image is the result, or in it."""
+def _is_of(seen: Seen, item: Item, level: Level) -> bool:
+    """Whether the image is the result, or in it: of that patient, and under each of its UIDs."""
+    uids = {
+        "study": (seen.study,),
+        "series": (seen.study, seen.series),
+        "instance": (seen.study, seen.series, seen.sop),
+    }
+    if any(text(item, tag) != uid for tag, uid in zip((STUDY, SERIES, SOP), uids[level], strict=False)):
+        return False
     return seen.orthanc_id == orthanc_id(text(item, PATIENT_ID), seen.study, seen.series, seen.sop)
 
 
@@ -138,7 +164,7 @@ def _as_seen(item: Item, level: Level, own: Sequence[Seen]) -> Item:
     series = own[0].series_count if len(own) == 1 else len({seen.series for seen in own})
     modalities = sorted({modality for seen in own for modality in (*seen.modalities, seen.modality) if modality})
     counts = {
-        _MODALITIES: {"vr": "CS", "Value": modalities},
+        MODALITIES: {"vr": "CS", "Value": modalities},
         _STUDY_SERIES: {"vr": "IS", "Value": [series]},
         _STUDY_INSTANCES: {"vr": "IS", "Value": [instances]},
         _SERIES_INSTANCES: {"vr": "IS", "Value": [instances]},

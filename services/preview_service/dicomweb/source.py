@@ -3,6 +3,7 @@
 Orthanc 1.10 ends when its plugin is asked for JPEG-LS: a client's transfer syntax never reaches it, only the one here.
 """
 
+import json
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -10,24 +11,21 @@ import httpx
 
 from services.preview_service.access import Instance
 from services.preview_service.dicomweb.accept import EXPLICIT_LITTLE
+from services.preview_service.errors import MetadataTooLong
 from shared.errors import OrthancNonsense
 from shared.orthanc_http import OrthancHttp, Params, json_of
-from shared.settings import OrthancSettings
 
+DICOM_JSON = "application/dicom+json"
 _UNABLE = (400, 404, 415, 500)  # as it happens, by how the pixels are encoded, or where there are none
 
 Item = dict[str, Any]  # a data set in DICOM JSON (PS3.18, annex F)
 
 
 class Source:
-    """Opens nothing before its first request. Raises OrthancAway, OrthancSlow or OrthancNonsense."""
+    """Shares the connections of all that preview asks. Raises OrthancAway, OrthancSlow or OrthancNonsense."""
 
-    def __init__(self, settings: OrthancSettings) -> None:
-        self._orthanc = OrthancHttp(settings)
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._orthanc.aclose()
+    def __init__(self, orthanc: OrthancHttp) -> None:
+        self._orthanc = orthanc
 
     async def search(self, level: str, asked: Params) -> list[Item]:
         """QIDO-RS at a level: studies, series or instances."""
@@ -39,14 +37,22 @@ class Source:
             raise OrthancNonsense(what="no list of results")
         return found
 
-    async def metadata(self, instance: Instance) -> Item | None:
-        """All but the bulk data; None where Orthanc has none of these UIDs, or several."""
-        found = await self._orthanc.get(f"{_path(instance)}/metadata")
-        items = json_of(found) if found is not None else [None]
-        if not isinstance(items, list) or len(items) != 1:
-            raise OrthancNonsense(what="no metadata")
-        item: Item | None = items[0]
-        return item
+    async def metadata(self, instance: Instance, most: int) -> Item | None:
+        """All but the bulk data; None where Orthanc has none of these UIDs, or several. Raises MetadataTooLong."""
+        read = bytearray()
+        async with self._orthanc.stream(f"{_path(instance)}/metadata", DICOM_JSON) as answer:
+            if answer is None:
+                return None
+            async for piece in answer.aiter_raw():
+                read += piece
+                if len(read) > most:
+                    raise MetadataTooLong(most=most)
+        try:
+            (item,) = json.loads(read)
+        except (ValueError, TypeError):
+            raise OrthancNonsense(what="no metadata") from None
+        found: Item = item
+        return found
 
     def file(self, instance: Instance) -> AbstractAsyncContextManager[httpx.Response | None]:
         """The file as it is stored; None where it is gone."""
