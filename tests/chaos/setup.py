@@ -1,6 +1,5 @@
 """The system that the lab works on: brought up once behind proxies, emptied before each row, forgotten at the end."""
 
-import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -17,12 +16,18 @@ from tests.chaos.scale import Scale
 from tests.chaos.stores import Orthanc, Queues, Tables
 from tests.conftest import RUN
 from tests.integration.faulty import Faulty
+from tests.integration.queues import ready
 from tests.running import eventually
 from tests.sentinels import found_in_logs
 
 PROXIED = {"orthanc": "orthanc", "rabbitmq": "amqp", "postgres": "postgres"}  # program, and its port's name
-# How often the broker tells its queues' depths: the drain waits for them.
-FAST_STATISTICS = "[{rabbit, [{quorum_tick_interval, 500}, {collect_statistics_interval, 500}]}].\n"
+# How often the broker tells its queues' depths: the drain waits for them. By default it repeats a slow answer for five
+# times as long as it took.
+FAST_STATISTICS = """[
+    {rabbit, [{quorum_tick_interval, 500}, {collect_statistics_interval, 500}]},
+    {rabbitmq_management, [{management_db_cache_multiplier, 0}]}
+].
+"""
 KEEPS_RUNNING = ("preview", "gateway")  # they hold no image
 
 
@@ -94,12 +99,8 @@ class Setup:
 
     def left_over(self) -> dict[str, int]:
         """What is not empty."""
-        # A purged queue says so a moment later.
-        with contextlib.suppress(AssertionError):
-            eventually(lambda: not any(self.queues.depths().values()), 5)
-        found = self.tables.filled(besides="reconciler_cursor") | {
-            f"queue {name}": depth for name, depth in self.queues.depths().items() if depth
-        }
+        queues = self.background.run(ready(self.direct, self.queues.depths()))
+        found = self.tables.filled(besides="reconciler_cursor") | {f"queue {n}": left for n, left in queues.items()}
         return found | ({"Orthanc": count} if (count := self.orthanc.count()) else {})
 
     def _read_versions(self) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
 import aio_pika
@@ -43,6 +43,13 @@ async def send(channel: AbstractChannel, body: bytes, routing_key: str, exchange
     where = await channel.get_exchange(exchange, ensure=False) if exchange else channel.default_exchange
     await where.publish(aio_pika.Message(body, **properties), routing_key, timeout=5)
     return str(identity)
+
+
+async def ready(system: System, names: Iterable[str]) -> dict[str, int]:
+    """The queues that are not empty, told by themselves; the management interface tells what they were."""
+    async with channel_of(system, "admin") as admin:
+        depths = {n: (await admin.declare_queue(n, passive=True)).declaration_result.message_count for n in names}
+    return {name: depth for name, depth in depths.items() if depth}
 
 
 async def soon(ask: Callable[[], Awaitable[T]], seconds: float = 15.0, what: str = "the condition") -> T:
