@@ -9,12 +9,15 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
+from pydantic import ValidationError
 from sqlalchemy import func, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.registration_service import ledger
 from services.registration_service.database import Database
 from services.registration_service.ledger import State
 from services.registration_service.models import LedgerEntry
+from shared.events import DicomStored, Event
 from shared.texts import is_name
 
 log = structlog.get_logger()
@@ -29,6 +32,23 @@ class DeadRows:
     def __init__(self, database: Database, believed: Collection[str]) -> None:
         self._database = database
         self._believed = believed
+
+    async def remember(self, body: bytes, publisher: str) -> None:
+        """Note what the message says of an image that nothing is decided about. Raises DatabaseAway.
+
+        Else its sender and exam would stand in no row until an attempt succeeds, and what the reconciler tells of the
+        image meanwhile, knowing neither, would leave it waiting for nobody knows what.
+        """
+        if named_instance(body) is None or publisher not in self._believed:
+            return
+        try:
+            event = Event[DicomStored].model_validate_json(body)
+        except ValidationError:
+            return
+        async with self._database.transaction() as session:
+            entry = await ledger.find(session, event.data.orthanc_instance_id, hold=True)
+            if entry is None or entry.state == State.SEEN:
+                await ledger.note_stored(session, event.data, event.time)
 
     async def expect_again(self, body: bytes, publisher: str, pause: float) -> None:
         """Its message comes back after this pause: until then the reconciler has no reason to tell it.

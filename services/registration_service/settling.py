@@ -83,6 +83,7 @@ class Settling:
         if told.attempt > len(pauses):
             return await self._bury(message, queue, reason)
         pause = pauses[told.attempt - 1]
+        await self._note(lambda: self._dead.remember(message.body, told.publisher))
         await self._note(lambda: self._dead.expect_again(message.body, told.publisher, pause))
         await self._copy(message, rung(queue, told.attempt), queue, reason, told.attempt + 1, pause)
         return "retried"
@@ -90,6 +91,7 @@ class Settling:
     async def _bury(self, message: RabbitMessage, queue: str, reason: str) -> str:
         """The row first: a crash in between repeats all of it, and never leaves a letter whose image looks alive."""
         told = self._copies.told(message.raw_message)
+        await self._note(lambda: self._dead.remember(message.body, told.publisher))
         await self._note(lambda: self._dead.mark(message.body, told.publisher, reason))
         await self._copy(message, DEAD_QUEUE, queue, reason, told.attempt)
         return "dead"

@@ -151,7 +151,7 @@ def test_full_queues_of_others(lab: Lab) -> None:
     eventually(lambda: all(_policy_of(lab, queue).get("max-length") == FULL for queue in others), what="small queues")
     with lab.sending(lab.images(exam=lab.exam())) as clients:
         clients.have_ended(1)
-        eventually(lambda: lab.registered() == len(lab.sent), what="all registered")
+        eventually(lambda: lab.registered() == len(lab.sent), lab.scale.drain_seconds, "all registered")
         for queue in others:
             eventually(functools.partial(_is_full, lab, queue), what=f"{queue} full")
     found = lab.balance()

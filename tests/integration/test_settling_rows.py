@@ -42,6 +42,43 @@ async def test_an_image_whose_message_comes_back_is_not_told_again_before(desk: 
     assert await _row(desk, data) == ("seen", None, None)
 
 
+async def test_what_a_failing_message_says_is_known_before_there_is_a_row(desk: Desk) -> None:
+    """The reconciler may tell of the image before the message comes back, and knows neither sender nor exam."""
+    desk.messages = desk.messages.model_copy(update={"retry_seconds": [500.0]})
+    data = given.image(by="alice", exam="EX-1", description="knee")
+    async with desk.consumer(broken):
+        await desk.send(given.event(data), user_id="admin")
+        await take(desk.rungs[0])
+    query = """
+        SELECT uploaders, origin->>'actor', wanted_exam_id, wanted_description, attempts,
+               publish_after > now() + interval '900 s'
+        FROM intake_ledger WHERE orthanc_id = :id
+    """
+    found = await scratch.fetch(desk.system, "examflow", query, id=data.orthanc_instance_id)
+    assert found == [(["alice"], "alice", "EX-1", "knee", 1, True)]
+    assert await _row(desk, data) == ("seen", None, None)
+
+
+async def test_one_that_dies_at_once_leaves_a_dead_row(desk: Desk) -> None:
+    desk.messages = desk.messages.model_copy(update={"retry_seconds": []})
+    data = given.image()
+    async with desk.consumer(broken):
+        await desk.send(given.event(data), user_id="admin")
+        await take(desk.dead)
+    assert await _row(desk, data) == ("dead", "its message is a dead letter: KeyError", "dead-letter")
+
+
+async def test_what_is_decided_is_not_changed_by_a_failing_message(desk: Desk) -> None:
+    data = given.image(by="alice", exam="EX-1")
+    await _note(desk, data, "waiting")
+    async with desk.consumer(broken):
+        await desk.send(given.event(data), user_id="admin")
+        await take(desk.dead)
+    query = "SELECT uploaders, wanted_exam_id FROM intake_ledger WHERE orthanc_id = :id"
+    assert await scratch.fetch(desk.system, "examflow", query, id=data.orthanc_instance_id) == [([], None)]
+    assert await _row(desk, data) == ("waiting", None, None)
+
+
 async def test_a_message_of_somebody_who_is_not_believed_marks_no_row(desk: Desk) -> None:
     data = given.image()
     await _note(desk, data, "seen")
