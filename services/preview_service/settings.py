@@ -19,7 +19,15 @@ class RegistrationSettings(Dependency):
     remembered_seconds: float = Field(
         30.0, ge=0, le=30, description="the longest: so late holds a change of rights while the broker is away"
     )
-    remembered_bytes: int = Field(4096, description="a longer answer (an exam of many principals) is not kept")
+    remembered_characters: int = Field(
+        4096, description="an answer with longer names (an exam of many principals) is not kept"
+    )
+    siblings: int = Field(
+        100,
+        ge=0,
+        le=1000,
+        description="images of a series and exam that one answer tells of; 0: one",
+    )
     told: int = Field(10_000, ge=1, description="exams whose last change of rights is remembered")
     told_seconds: float = Field(60.0, description="for so long; no answer is on its way for longer")
 

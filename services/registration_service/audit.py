@@ -1,7 +1,6 @@
 """The audit trail's way in: a record is added in the transaction of what it tells, and never changed."""
 
 import hashlib
-from collections import deque
 from collections.abc import Collection, Iterable
 from typing import Any, cast
 
@@ -9,10 +8,9 @@ from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registration_service.database import Database
 from services.registration_service.errors import Hopeless
 from services.registration_service.models import AuditEvent
-from shared.audited_route import RECORDS, remote_ip
+from shared.audited_route import remote_ip
 from shared.correlation import correlation_id
 from shared.events import AuditRecord, DicomStored, Event
 
@@ -20,7 +18,6 @@ SERVICE, UNKNOWN = "registration", "unknown"
 # Given its rows as parameters, SQLAlchemy compiles it once; with them as values, for each number of rows anew.
 _EVENTS = cast("Table", AuditEvent.__table__)
 _NEW = insert(_EVENTS).on_conflict_do_nothing(index_elements=["record_id"]).returning(_EVENTS.c.id)
-LATER_AT_MOST = 1000  # records of strangers that wait to be added
 
 
 def append(
@@ -46,37 +43,6 @@ def append(
             remote_ip=remote_ip.get(),
         )
     )
-
-
-class DatabaseAuditor:
-    """Keeps the records of requests that change nothing themselves: reads, and what was refused."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._later: deque[AuditRecord] = deque(maxlen=LATER_AT_MOST)
-
-    async def record(self, record: AuditRecord, *, must: bool = True) -> None:
-        """Add it in a transaction of its own. Raises DatabaseAway.
-
-        One that need not be kept takes no connection from anybody: it is added with others a moment later, and the
-        oldest are lost where there are too many.
-        """
-        if not must:
-            if len(self._later) == LATER_AT_MOST:
-                RECORDS.labels("dropped").inc()
-            self._later.append(record)
-            return
-        async with self._database.transaction() as session:
-            await told(session, [record], SERVICE)
-        RECORDS.labels("confirmed").inc()
-
-    async def add_later(self) -> None:
-        """Add what was left for later."""
-        records = [self._later.popleft() for _ in range(len(self._later))]
-        if records:
-            async with self._database.transaction() as session:
-                await told(session, records, SERVICE)
-            RECORDS.labels("confirmed").inc(len(records))
 
 
 def must_be_believed(publisher: str, audited: Collection[str]) -> None:

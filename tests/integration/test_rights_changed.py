@@ -12,6 +12,7 @@ import pytest
 
 from services.registration_service.outbox import SOURCE
 from shared.events import Event, ExamRightsChanged
+from tests import dicom_files
 from tests.integration import faulty, given
 from tests.integration.faulty import Faulty
 from tests.integration.queues import channel_of, send
@@ -23,6 +24,7 @@ from tests.running import eventually, registered, upload
 HEARD_SECONDS = 2.0
 SHORT_SECONDS = 5.0
 MARGIN = 3
+ASKED = "examflow_rights_misses_total"
 LISTENING, KEPT = "examflow_rights_listening", "examflow_rights_remembered"
 ENDED = 'examflow_rights_changes_total{outcome="%s"}'
 
@@ -74,6 +76,22 @@ def test_another_exams_principals_see_it_no_more(shown: Shown, replicas: list[Re
     _within(HEARD_SECONDS, lambda: _refused(shown, replicas), "both refuse")
     assert {shown.status(replica, "bob") for replica in replicas} == {200}
     assert all(replica.metric(ENDED % "taken") >= 1 for replica in replicas)
+
+
+def test_what_was_told_of_a_series_ends_too(broken: Faulty, replicas: list[Replica]) -> None:
+    exam, alice, series = given.name(), broken.running.client("alice"), dicom_files.fresh_uid()
+    broken.running.open_exam(exam, "user:alice")
+    uids = {"StudyInstanceUID": dicom_files.fresh_uid(), "SeriesInstanceUID": series}
+    ids = [upload(alice, image(**uids), examenID=exam).json()["data"]["ID"] for _ in range(3)]
+    first, *others = [Shown(broken, exam, one, registered(alice, one)["imageID"]) for one in ids]
+    for replica in replicas:
+        assert first.status(replica) == 200
+        asked = replica.metric(ASKED)
+        assert [one.status(replica) for one in others] == [200, 200]
+        assert replica.metric(ASKED) == asked, "it was not told of its siblings"
+    first.for_bob_alone()
+    for one in others:
+        _within(HEARD_SECONDS, functools.partial(_refused, one, replicas), "both refuse")
 
 
 def test_an_image_that_was_moved_is_its_new_exams(shown: Shown, replicas: list[Replica]) -> None:
