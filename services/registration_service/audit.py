@@ -2,12 +2,11 @@
 
 import hashlib
 from collections.abc import Collection, Iterable
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Table
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.registration_service.bulk_insert import bulk_insert, in_lists
 from services.registration_service.errors import Hopeless
 from services.registration_service.models import AuditEvent
 from shared.audited_route import remote_ip
@@ -15,9 +14,11 @@ from shared.correlation import correlation_id
 from shared.events import AuditRecord, DicomStored, Event
 
 SERVICE, UNKNOWN = "registration", "unknown"
-# Given its rows as parameters, SQLAlchemy compiles it once; with them as values, for each number of rows anew.
-_EVENTS = cast("Table", AuditEvent.__table__)
-_NEW = insert(_EVENTS).on_conflict_do_nothing(index_elements=["record_id"]).returning(_EVENTS.c.id)
+_COLUMNS = (
+    *("record_id", "recorded_at", "service", "actor", "action", "outcome"),
+    *("exam_id", "subject", "reason", "correlation_id", "remote_ip"),
+)
+_NEW = bulk_insert(AuditEvent, *_COLUMNS).on_conflict_do_nothing(index_elements=["record_id"])
 
 
 def append(
@@ -54,8 +55,8 @@ def must_be_believed(publisher: str, audited: Collection[str]) -> None:
 async def told(session: AsyncSession, records: Iterable[AuditRecord], service: str) -> int:
     """Add what a service tells; a record that is there already stays as it is. Returns how many were new."""
     connection = await session.connection()
-    new = await connection.execute(_NEW, [_row(record, service) for record in records])
-    return len(new.all())
+    new = await connection.execute(_NEW, in_lists([_row(record, service) for record in records]))
+    return int(new.rowcount)
 
 
 async def stored(session: AsyncSession, event: Event[DicomStored], believed: DicomStored) -> None:
