@@ -81,6 +81,13 @@ class WarmingSettings(BaseModel):
     again_seconds: float = Field(5.0, description="pause before the next attempt")
 
 
+class DownloadSettings(BaseModel):
+    """The slowest that a file, or another answer that flows, may be taken."""
+
+    window_seconds: float = Field(15.0, gt=0, description="the longest pause of the reader; what is averaged over")
+    least_rate: int = Field(16 * 1024, ge=0, description="bytes a second, averaged over a window of waiting")
+
+
 class DicomwebSettings(BaseModel):
     """How much DICOMweb is answered with."""
 
@@ -137,4 +144,5 @@ class Settings(ServiceSettings):
     warming: WarmingSettings = WarmingSettings()
     dicomweb: DicomwebSettings = DicomwebSettings()
     signed: SignedSettings = SignedSettings()
+    downloads: DownloadSettings = DownloadSettings()
     max_age_seconds: int = Field(300, description="how long a browser may show a preview without asking again")
