@@ -12,6 +12,7 @@ from services.registration_service.database import Database
 from shared.orthanc import Orthanc
 from tests.integration import accounts, scratch
 from tests.integration.queues import channel_of
+from tests.integration.reconciling import Reconciling, opened, own_database
 from tests.running import Running
 
 
@@ -55,6 +56,21 @@ async def registrations(system: System, database: Database) -> AsyncIterator[Htt
     orthanc = Orthanc(accounts.orthanc(system, "registration"))
     yield HttpRegistrations(database, orthanc, 0.1)
     await orthanc.aclose()
+
+
+@pytest.fixture(scope="module")
+def own_tables(system: System, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The name of a database of one test file's own, with our tables."""
+    with own_database(system, request.module.__name__.rpartition("_")[2]) as name:
+        yield name
+
+
+@pytest.fixture
+async def reconciler(system: System, own_tables: str) -> AsyncIterator[Reconciling]:
+    """One that has read all that there is."""
+    async with opened(system, own_tables) as reconciler:
+        await reconciler.catch_up()
+        yield reconciler
 
 
 @pytest.fixture
