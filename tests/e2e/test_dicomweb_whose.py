@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from tests.e2e.ward import Ward, tagged, value
+from tests.e2e.ward import Ward, sops, tagged, value
 from tests.running import registered, upload
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -28,10 +28,10 @@ def test_a_study_of_two_exams_is_for_each_what_is_theirs(ward: Ward) -> None:
         found = viewer.search_for_series(mine.study)
         assert {value(item, "0020000E") for item in found} == series
         assert sum(value(item, "00201209") for item in found) == len(images)
-        sops = {image.sop for image in images}
-        assert sops(viewer.search_for_instances(mine.study)) == sops
-        assert sops(viewer.retrieve_study_metadata(mine.study)) == sops
-        assert {dataset.SOPInstanceUID for dataset in viewer.retrieve_study(mine.study)} == sops
+        theirs = {image.sop for image in images}
+        assert sops(viewer.search_for_instances(mine.study)) == theirs
+        assert sops(viewer.retrieve_study_metadata(mine.study)) == theirs
+        assert {dataset.SOPInstanceUID for dataset in viewer.retrieve_study(mine.study)} == theirs
     for refused in (
         lambda: alice.retrieve_instance(*others.uids),
         lambda: alice.retrieve_series(mine.study, others.series),

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
+from pydicom.uid import ExplicitVRLittleEndian
 
 from deploy.local.system import System
 from tests.dicom_files import fresh, fresh_uid
@@ -50,7 +51,7 @@ def _never_reading(url: str, path: str, token: str) -> Iterator[socket.socket]:
 def test_they_are_cut_and_nobody_else_notices(running: Running, replica: Replica) -> None:
     exam, alice, token = given.name(), running.client("alice"), running.token("alice", "images:read")
     running.open_exam(exam, "user:alice")
-    content = dicom(pixels=b"p" * 24 * MIB, **{uid: fresh_uid() for uid in UIDS})
+    content = dicom(ExplicitVRLittleEndian, pixels=b"p" * 24 * MIB, **{uid: fresh_uid() for uid in UIDS})
     large, small = (upload(alice, one, examenID=exam).json()["data"] for one in (content, fresh("CT_small.dcm")))
     for one in (large, small):
         registered(alice, one["ID"])
