@@ -4,44 +4,53 @@ Blocks do not overlap and are the same whichever of their images is asked for, s
 backwards, asks once for each.
 """
 
-from sqlalchemy import func, select
+from sqlalchemy import Integer, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registration_service.internal_schemas import Sibling
 from services.registration_service.ledger import State
 from services.registration_service.models import Image, LedgerEntry
 
-
-async def siblings(session: AsyncSession, entry: LedgerEntry, exam_id: str, block: int) -> list[Sibling]:
-    """The other registered images of its block, which holds so many; in the order in which they came."""
-    place = func.row_number().over(order_by=(LedgerEntry.first_seen, LedgerEntry.orthanc_id)) - 1
-    columns = (
+_NUMBER = func.row_number().over(order_by=(LedgerEntry.first_seen, LedgerEntry.orthanc_id)) - 1
+_IMAGES = (
+    select(
         LedgerEntry.orthanc_id,
         LedgerEntry.sop_instance_uid,
+        LedgerEntry.uploaders,
         LedgerEntry.digest,
         LedgerEntry.modality,
-        LedgerEntry.uploaders,
+        (_NUMBER // bindparam("block", type_=Integer)).label("block"),
     )
-    images = (
-        select(*columns, (place // block).label("block"))
-        .join(Image, Image.orthanc_id == LedgerEntry.orthanc_id)
-        .where(
-            LedgerEntry.study_instance_uid == entry.study_instance_uid,
-            LedgerEntry.series_instance_uid == entry.series_instance_uid,
-            LedgerEntry.state == State.REGISTERED,
-            Image.exam_id == exam_id,
-        )
-        .cte()
+    .join(Image, Image.orthanc_id == LedgerEntry.orthanc_id)
+    .where(
+        LedgerEntry.study_instance_uid == bindparam("study"),
+        LedgerEntry.series_instance_uid == bindparam("series"),
+        LedgerEntry.state == State.REGISTERED,
+        Image.exam_id == bindparam("exam"),
     )
-    its = select(images.c.block).where(images.c.orthanc_id == entry.orthanc_id).scalar_subquery()
-    query = select(images).where(images.c.block == its, images.c.orthanc_id != entry.orthanc_id)
+    .cte()
+)
+_ITS_BLOCK = select(_IMAGES.c.block).where(_IMAGES.c.orthanc_id == bindparam("asked")).scalar_subquery()
+# Made once, not for each question.
+_SIBLINGS = select(*list(_IMAGES.c)[:5]).where(
+    _IMAGES.c.block == _ITS_BLOCK, _IMAGES.c.orthanc_id != bindparam("asked")
+)
+
+
+async def siblings(session: AsyncSession, entry: LedgerEntry, exam_id: str, block: int) -> list[Sibling]:
+    """The other registered images of its block, which holds so many."""
+    connection = await session.connection()
+    found = await connection.execute(
+        _SIBLINGS,
+        {
+            "asked": entry.orthanc_id,
+            "study": entry.study_instance_uid,
+            "series": entry.series_instance_uid,
+            "exam": exam_id,
+            "block": block,
+        },
+    )
     return [
-        Sibling(
-            orthancInstanceId=row.orthanc_id,
-            sopInstanceUID=row.sop_instance_uid,
-            digest=row.digest,
-            modality=row.modality,
-            uploaders=row.uploaders,
-        )
-        for row in await session.execute(query)
+        Sibling(orthancInstanceId=orthanc_id, sopInstanceUID=sop, uploaders=uploaders, digest=digest, modality=modality)
+        for orthanc_id, sop, uploaders, digest, modality in found
     ]
