@@ -152,6 +152,12 @@ class OrthancSlow(OrthancAway):
     fr = "Le PACS (Orthanc) n'a pas répondu à temps ; répétez la requête, sans risque si elle a abouti."
 
 
+class OrthancBusy(OrthancAway):
+    code = "orthanc-busy"
+    en = "Too many files are being read from the image store at the moment; repeat the request in a few seconds."
+    fr = "Trop de fichiers sont lus dans le PACS en ce moment ; répétez la requête dans quelques secondes."
+
+
 class BrokerAway(DependencyAway):
     code = "broker-away"
     en = "The message broker does not confirm; repeat the request in a few seconds."

@@ -1,15 +1,18 @@
 """HTTP with Orthanc: one pool of connections, and what every answer has in common, whatever was asked."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, Sequence
 from typing import Any
 
 import httpx
 from httpx_aiohttp import HttpxAiohttpClient
+from prometheus_client import Gauge
 
-from shared.errors import OrthancAway, OrthancNonsense, OrthancSlow
+from shared.errors import OrthancAway, OrthancBusy, OrthancNonsense, OrthancSlow
 from shared.settings import OrthancSettings
 
+STREAMS = Gauge("examflow_orthanc_streams", "Files that flow from Orthanc")
 Params = Mapping[str, str | int | Sequence[str]]
 
 
@@ -27,6 +30,9 @@ class OrthancHttp:
             # Orthanc closes an idle connection after one second.
             limits=httpx.Limits(max_connections=settings.connections, keepalive_expiry=0.8),
         )
+        # Whoever reads slowly keeps a connection for long: the others stay for what is answered at once.
+        self._streams = asyncio.Semaphore(settings.streams)
+        self._streams_wait = settings.streams_wait_seconds
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -72,7 +78,21 @@ class OrthancHttp:
     async def stream(
         self, path: str, accept: str = "*/*", nothing: Collection[int] = (404,)
     ) -> AsyncIterator[httpx.Response | None]:
-        """What is read as it flows; None for a status that means there is `nothing`."""
+        """What is read as it flows; None for a status that means there is `nothing`. Raises OrthancBusy too."""
+        try:
+            async with asyncio.timeout(self._streams_wait):
+                await self._streams.acquire()
+        except TimeoutError:
+            raise OrthancBusy from None
+        try:
+            with STREAMS.track_inprogress():
+                async with self._opened(path, accept, nothing) as answer:
+                    yield answer
+        finally:
+            self._streams.release()
+
+    @contextlib.asynccontextmanager
+    async def _opened(self, path: str, accept: str, nothing: Collection[int]) -> AsyncIterator[httpx.Response | None]:
         try:
             async with self._http.stream("GET", path, headers={"Accept": accept}) as answer:
                 if answer.status_code == 503:

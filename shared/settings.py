@@ -37,6 +37,8 @@ class OrthancSettings(Dependency):
     connect_seconds: float = 2.0
     answer_seconds: float = Field(60.0, description="the longest wait for one answer")
     connections: int = Field(40, description="at most this many at once; Orthanc has 50 threads")
+    streams: int = Field(24, ge=1, description="of these, for files that flow to or from a client at its pace")
+    streams_wait_seconds: float = Field(10.0, gt=0, description="the longest wait for one of them")
 
 
 class BrokerSettings(Dependency):

@@ -10,7 +10,7 @@ from prometheus_client import Counter
 from pydantic import ValidationError
 
 from services.preview_service.errors import Gone, RightsOutdated, UrlOvertaken
-from services.preview_service.remembered import Known, Remembered
+from services.preview_service.remembered import Asked, Known, Remembered
 from services.preview_service.settings import RegistrationSettings
 from shared.correlation import HEADER, correlation_id
 from shared.errors import InstanceUnknown, RegistrationAway
@@ -44,6 +44,7 @@ class Access:
     ) -> None:
         self._remembered = remembered
         self._purge = purge
+        self._siblings = settings.siblings
         self._http = HttpxAiohttpClient(
             base_url=settings.url,
             headers={"Authorization": f"Bearer {settings.token.get_secret_value()}"},
@@ -111,18 +112,24 @@ class Access:
         """Registration's answer of now. One that was overtaken by a change of rights is asked for once more."""
         for _ in range(2):
             asked = self._remembered.asked()
-            known, size = await self._ask(question)
+            known = await self._ask(question)
             if not self._remembered.is_outdated(known):
-                self._remembered.keep(question, known, size, asked)
+                self._keep(question, known, asked)
                 return known
             OUTDATED.inc()
         raise RightsOutdated
 
-    async def _ask(self, question: str) -> tuple[Known, int]:
-        """The answer, and its length in bytes."""
-        told = await self.ask(question)
+    def _keep(self, question: str, known: Known, asked: Asked) -> None:
+        """Its siblings too, as if they had been asked for in the same words; itself last, as the one used last."""
+        by, _, of = question.rpartition("/")
+        for sibling in known.siblings:
+            its = sibling.orthanc_id if of == known.orthanc_id else sibling.sop_instance_uid
+            self._remembered.keep(f"{by}/{its}", known.like(sibling), asked)
+        self._remembered.keep(question, known.alone(), asked)
+
+    async def _ask(self, question: str) -> Known:
         try:
-            return Known.model_validate_json(told), len(told)
+            return Known.model_validate_json(await self.ask(f"{question}?siblings={self._siblings}"))
         except ValidationError as error:
             raise RegistrationAway from error
 

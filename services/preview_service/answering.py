@@ -6,15 +6,15 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 from fastapi import Request, Response
-from fastapi.responses import StreamingResponse
-from starlette.background import BackgroundTask
 
 from services.preview_service.access import Instance
+from services.preview_service.downloads import Download
 from services.preview_service.errors import Gone
 from services.preview_service.negotiation import DICOM
 from services.preview_service.pictures import From, Pictures
 from services.preview_service.ranges import cut, part_of
 from services.preview_service.sent_by_gateway import REDIRECT, redirect
+from services.preview_service.settings import DownloadSettings
 from services.preview_service.view import Key, Picture, View
 from shared.orthanc import Orthanc
 
@@ -81,9 +81,9 @@ async def file(request: Request, instance: Instance) -> Response:
             raise Gone
         log.info("file.sent", orthanc_id=instance.orthanc_id, exam=instance.exam_id, whole=part is None)
         pieces = cut(answer.aiter_raw(), part) if part else answer.aiter_raw()
-        close = BackgroundTask(stack.pop_all().aclose)  # the connection, when the last byte is sent
+        paced: DownloadSettings = request.app.state.settings.downloads
         status = 206 if part else 200
-        return StreamingResponse(pieces, status, media_type=DICOM, headers=headers, background=close)
+        return Download(pieces, paced, kind=DICOM, headers=headers, close=stack.pop_all().aclose, status=status)
     raise AssertionError("unreachable: no context manager here swallows an exception")
 
 

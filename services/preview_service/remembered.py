@@ -16,6 +16,16 @@ ENTRIES = Gauge("examflow_rights_remembered", "Answers of registration that are 
 REGISTERED = "registered"
 
 
+class Sibling(BaseModel):
+    """Of another image of the same series and exam, what is not as with the one that was asked for."""
+
+    orthanc_id: str = Field(alias="orthancInstanceId")
+    sop_instance_uid: str = Field(alias="sopInstanceUID")
+    uploaders: frozenset[str]
+    digest: str | None
+    modality: str | None
+
+
 class Known(BaseModel):
     """Registration's answer about one instance. `principals` are None while it is in no exam."""
 
@@ -30,6 +40,20 @@ class Known(BaseModel):
     digest: str | None
     modality: str | None
     epoch: int | None
+    siblings: tuple[Sibling, ...] = ()
+
+    def alone(self) -> "Known":
+        """Without its siblings."""
+        return self.model_copy(update={"siblings": ()})
+
+    def like(self, sibling: Sibling) -> "Known":
+        """What is known of a sibling."""
+        return self.alone().model_copy(update=dict(sibling))
+
+    @property
+    def named(self) -> int:
+        """How long the names in it are, in characters: the part of an answer that has no bound."""
+        return sum(map(len, (self.principals or frozenset()) | self.uploaders))
 
 
 @dataclass(frozen=True)
@@ -75,12 +99,12 @@ class Remembered:
         """To be noted before registration is asked."""
         return Asked(self._clock(), self._emptied)
 
-    def keep(self, question: str, known: Known, size: int, asked: Asked) -> None:
-        """Keep an answer of `size` bytes, if it is one to keep."""
+    def keep(self, question: str, known: Known, asked: Asked) -> None:
+        """Keep an answer, if it is one to keep."""
         self._forget(question)
         if known.state != REGISTERED or known.principals is None or known.exam_id is None:
             return
-        if asked.emptied != self._emptied or size > self._settings.remembered_bytes:
+        if asked.emptied != self._emptied or known.named > self._settings.remembered_characters:
             return
         self._kept[question] = _Kept(known, known.exam_id, asked.at + self._settings.remembered_seconds)
         self._questions.setdefault(known.exam_id, set()).add(question)

@@ -19,7 +19,15 @@ class RegistrationSettings(Dependency):
     remembered_seconds: float = Field(
         30.0, ge=0, le=30, description="the longest: so late holds a change of rights while the broker is away"
     )
-    remembered_bytes: int = Field(4096, description="a longer answer (an exam of many principals) is not kept")
+    remembered_characters: int = Field(
+        4096, description="an answer with longer names (an exam of many principals) is not kept"
+    )
+    siblings: int = Field(
+        100,
+        ge=0,
+        le=1000,
+        description="images of a series and exam that one answer tells of; 0: one",
+    )
     told: int = Field(10_000, ge=1, description="exams whose last change of rights is remembered")
     told_seconds: float = Field(60.0, description="for so long; no answer is on its way for longer")
 
@@ -71,6 +79,13 @@ class WarmingSettings(BaseModel):
     look_seconds: float = Field(1.0, gt=0, description="between looks at the queues")
     attempts: int = Field(12, ge=1, description="while Orthanc is away")
     again_seconds: float = Field(5.0, description="pause before the next attempt")
+
+
+class DownloadSettings(BaseModel):
+    """The slowest that a file, or another answer that flows, may be taken."""
+
+    window_seconds: float = Field(15.0, gt=0, description="the longest pause of the reader; what is averaged over")
+    least_rate: int = Field(16 * 1024, ge=0, description="bytes a second, averaged over a window of waiting")
 
 
 class DicomwebSettings(BaseModel):
@@ -129,4 +144,5 @@ class Settings(ServiceSettings):
     warming: WarmingSettings = WarmingSettings()
     dicomweb: DicomwebSettings = DicomwebSettings()
     signed: SignedSettings = SignedSettings()
+    downloads: DownloadSettings = DownloadSettings()
     max_age_seconds: int = Field(300, description="how long a browser may show a preview without asking again")

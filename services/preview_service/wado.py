@@ -124,9 +124,8 @@ async def _decoded(request: Request, instance: Instance) -> Response:
     retrieval: Retrieval = request.app.state.retrieval
     if request.method == "HEAD":
         return Response(media_type=DICOM, headers=FRESH)
-    return await flowing(
-        retrieval.alone(instance, [Wish(DICOM, multipart=False, syntax=EXPLICIT_LITTLE)]), DICOM, FRESH
-    )
+    pieces = retrieval.alone(instance, [Wish(DICOM, multipart=False, syntax=EXPLICIT_LITTLE)])
+    return await flowing(request, pieces, DICOM)
 
 
 async def _answer(request: Request, instance: Instance, view: View) -> Response:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from fastapi import FastAPI
 
 from services.registration_service import api, internal_api
-from services.registration_service.audit import DatabaseAuditor
+from services.registration_service.auditor import DatabaseAuditor
 from services.registration_service.bindings import Bindings
 from services.registration_service.by_http import HttpRegistrations
 from services.registration_service.consumers import subscribe
@@ -15,6 +15,7 @@ from services.registration_service.consuming import Consuming
 from services.registration_service.copies import Copies
 from services.registration_service.database import Database
 from services.registration_service.dead import DeadRows
+from services.registration_service.group_commit import GroupCommit
 from services.registration_service.ops import api as ops_api
 from services.registration_service.ops import dead_letters_api, events_api
 from services.registration_service.ops.dead_letters import DeadLetters
@@ -40,11 +41,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     orthanc, database = Orthanc(settings.orthanc), Database(settings.database)
     broker = make_broker(settings.broker, "registration")
     outbox = Outbox(database, Publisher(broker, settings.broker), settings.outbox_batch)
+    records = GroupCommit(database, settings.trail.commit_records)
     believed, audited = settings.messages.believed, settings.messages.audited
     copies, dead_rows = Copies(broker, settings.broker), DeadRows(database, believed)
     settling = Settling(copies, dead_rows, settings.messages)
     vouching = Vouching(orthanc, believed, settings.facility_zone)
-    consuming = Consuming(broker, database, lambda: subscribe(broker, database, vouching, settling, audited))
+    consuming = Consuming(broker, database, lambda: subscribe(broker, database, vouching, settling, records, audited))
     letters = DeadLetters(settings.broker, copies, database, settings.dead_letters)
     trial = Trial(database, vouching, settings.messages, settings.dead_letters)
 
@@ -57,7 +59,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         if bindings:
             await bindings.answers()
 
-    auditor = DatabaseAuditor(database)
+    auditor = DatabaseAuditor(records)
     loops = [
         ("audit", settings.trail.later_pause_seconds, auditor.add_later),
         ("outbox", settings.outbox_pause_seconds, outbox.send_all),

@@ -1,26 +1,24 @@
 """The audit trail's way in: a record is added in the transaction of what it tells, and never changed."""
 
 import hashlib
-from collections import deque
 from collections.abc import Collection, Iterable
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import Table
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registration_service.database import Database
+from services.registration_service.bulk_insert import bulk_insert, in_lists
 from services.registration_service.errors import Hopeless
 from services.registration_service.models import AuditEvent
-from shared.audited_route import RECORDS, remote_ip
+from shared.audited_route import remote_ip
 from shared.correlation import correlation_id
 from shared.events import AuditRecord, DicomStored, Event
 
 SERVICE, UNKNOWN = "registration", "unknown"
-# Given its rows as parameters, SQLAlchemy compiles it once; with them as values, for each number of rows anew.
-_EVENTS = cast("Table", AuditEvent.__table__)
-_NEW = insert(_EVENTS).on_conflict_do_nothing(index_elements=["record_id"]).returning(_EVENTS.c.id)
-LATER_AT_MOST = 1000  # records of strangers that wait to be added
+_COLUMNS = (
+    *("record_id", "recorded_at", "service", "actor", "action", "outcome"),
+    *("exam_id", "subject", "reason", "correlation_id", "remote_ip"),
+)
+_NEW = bulk_insert(AuditEvent, *_COLUMNS).on_conflict_do_nothing(index_elements=["record_id"])
 
 
 def append(
@@ -48,37 +46,6 @@ def append(
     )
 
 
-class DatabaseAuditor:
-    """Keeps the records of requests that change nothing themselves: reads, and what was refused."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._later: deque[AuditRecord] = deque(maxlen=LATER_AT_MOST)
-
-    async def record(self, record: AuditRecord, *, must: bool = True) -> None:
-        """Add it in a transaction of its own. Raises DatabaseAway.
-
-        One that need not be kept takes no connection from anybody: it is added with others a moment later, and the
-        oldest are lost where there are too many.
-        """
-        if not must:
-            if len(self._later) == LATER_AT_MOST:
-                RECORDS.labels("dropped").inc()
-            self._later.append(record)
-            return
-        async with self._database.transaction() as session:
-            await told(session, [record], SERVICE)
-        RECORDS.labels("confirmed").inc()
-
-    async def add_later(self) -> None:
-        """Add what was left for later."""
-        records = [self._later.popleft() for _ in range(len(self._later))]
-        if records:
-            async with self._database.transaction() as session:
-                await told(session, records, SERVICE)
-            RECORDS.labels("confirmed").inc(len(records))
-
-
 def must_be_believed(publisher: str, audited: Collection[str]) -> None:
     """Raise Hopeless for records of a broker's user who may keep none."""
     if publisher not in audited:
@@ -88,8 +55,8 @@ def must_be_believed(publisher: str, audited: Collection[str]) -> None:
 async def told(session: AsyncSession, records: Iterable[AuditRecord], service: str) -> int:
     """Add what a service tells; a record that is there already stays as it is. Returns how many were new."""
     connection = await session.connection()
-    new = await connection.execute(_NEW, [_row(record, service) for record in records])
-    return len(new.all())
+    new = await connection.execute(_NEW, in_lists([_row(record, service) for record in records]))
+    return int(new.rowcount)
 
 
 async def stored(session: AsyncSession, event: Event[DicomStored], believed: DicomStored) -> None:

@@ -9,6 +9,7 @@ from faststream.rabbit.subscriber import RabbitSubscriber
 
 from services.registration_service import audit, exams
 from services.registration_service.database import Database
+from services.registration_service.group_commit import GroupCommit
 from services.registration_service.intake import take_in
 from services.registration_service.settling import Settling
 from services.registration_service.vouching import Vouching
@@ -21,7 +22,12 @@ NOBODY = "unknown"  # a message without AMQP `user_id`: the broker let its publi
 
 
 def subscribe(
-    broker: RabbitBroker, database: Database, vouching: Vouching, settling: Settling, audited: Collection[str]
+    broker: RabbitBroker,
+    database: Database,
+    vouching: Vouching,
+    settling: Settling,
+    records: GroupCommit,
+    audited: Collection[str],
 ) -> dict[str, RabbitSubscriber]:
     """Attach the consumers to the broker, by their queues; they start with it.
 
@@ -40,8 +46,7 @@ def subscribe(
 
     async def keep_records(event: Event[AuditRecorded], publisher: str) -> None:
         audit.must_be_believed(publisher, audited)
-        async with database.transaction() as session:
-            await audit.told(session, event.data.records, publisher)
+        await records.add(event.data.records, publisher)
 
     async def take_stored(message: RabbitMessage) -> None:
         await settling.settle(message, STORED_QUEUE, Event[DicomStored], register_stored)

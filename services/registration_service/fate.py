@@ -8,6 +8,7 @@ from services.registration_service.errors import NothingKnownYet
 from services.registration_service.internal_schemas import InternalInstance
 from services.registration_service.models import Exam, Image, LedgerEntry
 from services.registration_service.schemas import RegistrationState
+from services.registration_service.siblings import siblings
 from shared.errors import InstanceUnknown
 from shared.permission import Caller, may_follow_instance
 
@@ -30,8 +31,11 @@ async def fate_of(session: AsyncSession, caller: Caller, orthanc_id: str) -> Reg
     )
 
 
-async def describe_instance(session: AsyncSession, orthanc_id: str | None) -> InternalInstance:
-    """What the preview service needs to decide who may see an instance. Raises InstanceUnknown."""
+async def describe_instance(session: AsyncSession, orthanc_id: str | None, block: int = 0) -> InternalInstance:
+    """What the preview service needs to decide who may see an instance. Raises InstanceUnknown.
+
+    Of a registered one also its siblings, in blocks of so many images.
+    """
     query = (
         select(LedgerEntry, Exam)
         .outerjoin(Image, Image.orthanc_id == LedgerEntry.orthanc_id)
@@ -54,6 +58,7 @@ async def describe_instance(session: AsyncSession, orthanc_id: str | None) -> In
         digest=entry.digest,
         modality=entry.modality,
         epoch=exam.rights_epoch if exam else None,
+        siblings=await siblings(session, entry, exam.exam_id, block) if exam and block else [],
     )
 
 

@@ -3,7 +3,7 @@
 import hmac
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Request
+from fastapi import APIRouter, Depends, Header, Path, Query, Request
 
 from services.registration_service import ledger
 from services.registration_service.database import Database
@@ -28,28 +28,32 @@ router = APIRouter(
     route_class=AuditedRoute, prefix="/internal", dependencies=[Depends(_internal)], include_in_schema=False
 )
 
+Block = Annotated[int, Query(ge=0, le=1000)]
+
 
 @router.get("/instances/{orthancInstanceId}")
 @audited("internal.read", denied_only=True)
 async def read_instance(
-    request: Request, orthanc_id: Annotated[Name, Path(alias="orthancInstanceId", max_length=255)]
+    request: Request, orthanc_id: Annotated[Name, Path(alias="orthancInstanceId", max_length=255)], siblings: Block = 0
 ) -> InternalInstance:
     """An Orthanc instance."""
     database: Database = request.app.state.database
     async with database.transaction() as session:
-        return await describe_instance(session, orthanc_id)
+        return await describe_instance(session, orthanc_id, siblings)
 
 
 @router.get("/sop-instances/{sopInstanceUID}")
 @audited("internal.read", denied_only=True)
 async def read_sop_instance(
-    request: Request, sop_instance_uid: Annotated[Name, Path(alias="sopInstanceUID", max_length=64)]
+    request: Request,
+    sop_instance_uid: Annotated[Name, Path(alias="sopInstanceUID", max_length=64)],
+    siblings: Block = 0,
 ) -> InternalInstance:
     """The Orthanc instance of a SOP Instance UID: the registered one, else the first seen."""
     database: Database = request.app.state.database
     async with database.transaction() as session:
         entry = await ledger.find_by_sop(session, sop_instance_uid)
-        return await describe_instance(session, entry.orthanc_id if entry else None)
+        return await describe_instance(session, entry.orthanc_id if entry else None, siblings)
 
 
 @router.post("/visible")

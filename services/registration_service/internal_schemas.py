@@ -8,6 +8,16 @@ from shared.permission import Caller
 from shared.texts import Name
 
 
+class Sibling(BaseModel):
+    """Another registered image of the same series and exam; what is not said here is as with the one asked for."""
+
+    orthancInstanceId: str
+    sopInstanceUID: str
+    uploaders: list[str]
+    digest: str | None
+    modality: str | None
+
+
 class InternalInstance(BaseModel):
     """What the preview service needs to know of an instance."""
 
@@ -22,6 +32,7 @@ class InternalInstance(BaseModel):
     digest: str | None
     modality: str | None
     epoch: int | None
+    siblings: list[Sibling] = []
 
 
 class VisibleQuestion(BaseModel):

@@ -1,5 +1,6 @@
 """What preview takes of memory while its cache fills up and somebody downloads an image of 2 GB."""
 
+import abc
 import itertools
 import threading
 from pathlib import Path
@@ -37,14 +38,12 @@ def measure(ground: Ground) -> list[Row]:
     ]
 
 
-class _Most:
-    """Looks at a process every so often, and remembers the most that it held."""
+class _Meanwhile(abc.ABC):
+    """Goes on in a thread of its own until the end of the block."""
 
-    def __init__(self, pid: str) -> None:
-        self._pid = pid
+    def __init__(self) -> None:
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-        self.pss = 0
+        self._thread = threading.Thread(target=self._go_on)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -54,30 +53,34 @@ class _Most:
         self._done.set()
         self._thread.join()
 
-    def _watch(self) -> None:
+    @abc.abstractmethod
+    def _go_on(self) -> None:
+        """Until it is done."""
+
+
+class _Most(_Meanwhile):
+    """Looks at a process every so often, and remembers the most that it held."""
+
+    def __init__(self, pid: str) -> None:
+        super().__init__()
+        self._pid = pid
+        self.pss = 0
+
+    def _go_on(self) -> None:
         while not self._done.wait(0.02):
             self.pss = max(self.pss, _pss(self._pid))
 
 
-class _Downloads:
+class _Downloads(_Meanwhile):
     """Downloads a file again and again until the end, and once whole at least."""
 
     def __init__(self, ground: Ground, sop_uid: str) -> None:
+        super().__init__()
         self._ground = ground
         self._path = f"/dicom/wado/{sop_uid}"
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._download)
         self.whole = 0
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _download(self) -> None:
+    def _go_on(self) -> None:
         with httpx.Client(base_url=self._ground.system.url, headers=self._ground.bearer, timeout=60) as client:
             while not (self._done.is_set() and self.whole):
                 with client.stream("GET", self._path) as answer:

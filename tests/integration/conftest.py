@@ -10,9 +10,13 @@ from deploy.local.system import System, load
 from services.registration_service.by_http import HttpRegistrations
 from services.registration_service.database import Database
 from shared.orthanc import Orthanc
-from tests.integration import accounts, scratch
+from tests.integration import accounts, faulty, given, scratch
+from tests.integration.faulty import Faulty
 from tests.integration.queues import channel_of
-from tests.running import Running
+from tests.integration.reconciling import Reconciling, image, opened, own_database
+from tests.integration.replicas import Replica, started
+from tests.integration.shown import Shown
+from tests.running import Running, registered, upload
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +59,53 @@ async def registrations(system: System, database: Database) -> AsyncIterator[Htt
     orthanc = Orthanc(accounts.orthanc(system, "registration"))
     yield HttpRegistrations(database, orthanc, 0.1)
     await orthanc.aclose()
+
+
+@pytest.fixture(scope="module")
+def whole(request: pytest.FixtureRequest) -> Iterator[Faulty]:
+    """A system of one test file's own, with the file's SETTINGS where it has any."""
+    if request.config.getoption("--backends") != "local":
+        pytest.skip("stops, kills or freezes local processes")
+    yield from faulty.make(**getattr(request.module, "SETTINGS", {}))
+
+
+@pytest.fixture
+def broken(whole: Faulty) -> Iterator[Faulty]:
+    """The same, whole again after each test."""
+    yield whole
+    faulty.mend(whole)
+
+
+@pytest.fixture(scope="module")
+def replicas(whole: Faulty) -> Iterator[list[Replica]]:
+    """Two of preview: the system's own, and another."""
+    own = Replica(whole.system.service_url("preview"), whole.pid("preview"))
+    with started(whole.system, "preview") as other:
+        yield [own, other]
+
+
+@pytest.fixture
+def shown(broken: Faulty) -> Shown:
+    """An image of alice's exam."""
+    exam, alice = given.name(), broken.running.client("alice")
+    broken.running.open_exam(exam, "user:alice")
+    orthanc_id = upload(alice, image(), examenID=exam).json()["data"]["ID"]
+    return Shown(broken, exam, orthanc_id, registered(alice, orthanc_id)["imageID"])
+
+
+@pytest.fixture(scope="module")
+def own_tables(system: System, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The name of a database of one test file's own, with our tables."""
+    with own_database(system, request.module.__name__.rpartition("_")[2]) as name:
+        yield name
+
+
+@pytest.fixture
+async def reconciler(system: System, own_tables: str) -> AsyncIterator[Reconciling]:
+    """One that has read all that there is."""
+    async with opened(system, own_tables) as reconciler:
+        await reconciler.catch_up()
+        yield reconciler
 
 
 @pytest.fixture

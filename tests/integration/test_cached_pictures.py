@@ -1,34 +1,21 @@
 """Each picture costs Orthanc one render: made ahead, shared, kept over outages and restarts, gone with its image."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.dicom_files import fresh
-from tests.integration import faulty
 from tests.integration.faulty import Faulty
 from tests.running import eventually, upload
 
 HIT = "examflow; hit"
 
 
-@pytest.fixture(scope="module")
-def whole(request: pytest.FixtureRequest) -> Iterator[Faulty]:
-    if request.config.getoption("--backends") != "local":
-        pytest.skip("stops local processes")
-    for broken in faulty.make():
-        broken.running.open_exam("EX-CACHED", "user:alice")
-        yield broken
-
-
-@pytest.fixture
-def broken(whole: Faulty) -> Iterator[Faulty]:
-    """The system, whole again after each test."""
-    yield whole
-    faulty.mend(whole)
+@pytest.fixture(scope="module", autouse=True)
+def _exam(whole: Faulty) -> None:
+    whole.running.open_exam("EX-CACHED", "user:alice")
 
 
 @pytest.fixture

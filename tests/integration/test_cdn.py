@@ -15,7 +15,7 @@ from services.preview_service.pictures import DEFAULT
 from services.preview_service.settings import SignedSettings
 from services.preview_service.signed import Signer
 from tests.dicom_files import fresh
-from tests.integration import cdn, faulty, given
+from tests.integration import cdn, given
 from tests.integration.faulty import Faulty
 from tests.running import eventually, registered, upload
 
@@ -23,23 +23,10 @@ SHARED_SECONDS, HEARD_SECONDS, ROUNDED_SECONDS = 2.0, 2.0, 1.0
 REMEMBERED_SECONDS = 5.0
 MARGIN = 3
 STATUS = "x-cache-status"
-
-
-@pytest.fixture(scope="module")
-def whole(request: pytest.FixtureRequest) -> Iterator[Faulty]:
-    if request.config.getoption("--backends") != "local":
-        pytest.skip("stops local processes")
-    settings = {
-        "EXAMFLOW_SIGNED__SHARED_SECONDS": f"{SHARED_SECONDS:g}",
-        "EXAMFLOW_REGISTRATION__REMEMBERED_SECONDS": f"{REMEMBERED_SECONDS:g}",
-    }
-    yield from faulty.make(**settings)
-
-
-@pytest.fixture
-def broken(whole: Faulty) -> Iterator[Faulty]:
-    yield whole
-    faulty.mend(whole)
+SETTINGS = {
+    "EXAMFLOW_SIGNED__SHARED_SECONDS": f"{SHARED_SECONDS:g}",
+    "EXAMFLOW_REGISTRATION__REMEMBERED_SECONDS": f"{REMEMBERED_SECONDS:g}",
+}
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import functools
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -17,27 +17,13 @@ from services.registration_service.database import Database
 from services.registration_service.locks import lock_for_exam
 from shared.errors import DatabaseAway
 from tests.dicom_files import fresh
-from tests.integration import accounts, faulty, given, scratch
+from tests.integration import accounts, given, scratch
 from tests.integration.faulty import Faulty
 from tests.integration.queues import channel_of, soon
 from tests.running import eventually, registered, upload
 
 READY_WITHIN = 40.0
 LEFT_OVER = ("dicom-stored.retry-1", "dead")
-
-
-@pytest.fixture(scope="module")
-def whole(request: pytest.FixtureRequest) -> Iterator[Faulty]:
-    if request.config.getoption("--backends") != "local":
-        pytest.skip("stops and freezes local processes")
-    yield from faulty.make()
-
-
-@pytest.fixture
-def broken(whole: Faulty) -> Iterator[Faulty]:
-    """The system, whole again after each test."""
-    yield whole
-    faulty.mend(whole)
 
 
 @pytest.fixture

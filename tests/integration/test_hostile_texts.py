@@ -1,25 +1,9 @@
 """DICOM texts that would harm a database, a terminal or a page: what comes past the gate by C-STORE."""
 
-from collections.abc import AsyncIterator, Iterator
-
 import pytest
 
-from deploy.local.system import System
 from tests.integration import given
-from tests.integration.reconciling import Reconciling, as_uploaded, image, opened, own_database, parked
-
-
-@pytest.fixture(scope="module")
-def own_tables(system: System) -> Iterator[str]:
-    with own_database(system, "hostile_texts") as name:
-        yield name
-
-
-@pytest.fixture
-async def reconciler(system: System, own_tables: str) -> AsyncIterator[Reconciling]:
-    async with opened(system, own_tables) as reconciler:
-        await reconciler.catch_up()
-        yield reconciler
+from tests.integration.reconciling import Reconciling, as_uploaded, image, parked
 
 
 @pytest.mark.parametrize("text", ["A\x1b[2J1", "A\u202e1", "A\u200b1", "A\x7f1"], ids=ascii)

@@ -1,6 +1,6 @@
 """What happened to one image, told from a database of its own and the real Orthanc."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -17,15 +17,8 @@ from services.registration_service.ops.timeline import read_timeline
 from shared.events import Context, DicomStored, Origin
 from tests import dicom_files
 from tests.integration import desks, given
-from tests.integration.reconciling import own_database
 
 STORED = "registration.dicom-stored"
-
-
-@pytest.fixture(scope="module")
-def own_tables(system: System) -> Iterator[str]:
-    with own_database(system, "timeline") as name:
-        yield name
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Images that nobody told of: how they come into the ledger, what is told of them, and when."""
 
 import hashlib
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,21 +16,7 @@ from shared.errors import BrokerAway, OrthancNonsense
 from shared.events import Context, DicomStored, Event, Origin
 from shared.orthanc import Orthanc
 from tests.integration import given, rows
-from tests.integration.reconciling import Reconciling, as_uploaded, image, opened, own_database, store_scu
-
-
-@pytest.fixture(scope="module")
-def own_tables(system: System) -> Iterator[str]:
-    with own_database(system, "arrivals") as name:
-        yield name
-
-
-@pytest.fixture
-async def reconciler(system: System, own_tables: str) -> AsyncIterator[Reconciling]:
-    """It has read all that there is."""
-    async with opened(system, own_tables) as reconciler:
-        await reconciler.catch_up()
-        yield reconciler
+from tests.integration.reconciling import Reconciling, as_uploaded, image, store_scu
 
 
 async def test_a_c_store_registers_like_an_upload(system: System, reconciler: Reconciling) -> None:

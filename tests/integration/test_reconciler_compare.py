@@ -1,6 +1,6 @@
 """The full compare, the sweep and the gauges: what comes out that neither event nor change told."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from prometheus_client import REGISTRY
@@ -9,12 +9,6 @@ from sqlalchemy import text
 from deploy.local.system import System
 from tests.integration import given, rows
 from tests.integration.reconciling import Reconciling, as_uploaded, image, opened, own_database, parked
-
-
-@pytest.fixture(scope="module")
-def own_tables(system: System) -> Iterator[str]:
-    with own_database(system, "compare") as name:
-        yield name
 
 
 @pytest.fixture

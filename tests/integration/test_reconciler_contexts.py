@@ -1,26 +1,8 @@
 """Contexts that an upload parked on its image while the broker was away: merged, decided, taken off."""
 
-from collections.abc import AsyncIterator, Iterator
-
-import pytest
-
-from deploy.local.system import System
 from shared.events import Context
 from tests.integration import given, rows
-from tests.integration.reconciling import Reconciling, as_uploaded, image, opened, own_database, parked
-
-
-@pytest.fixture(scope="module")
-def own_tables(system: System) -> Iterator[str]:
-    with own_database(system, "contexts") as name:
-        yield name
-
-
-@pytest.fixture
-async def reconciler(system: System, own_tables: str) -> AsyncIterator[Reconciling]:
-    async with opened(system, own_tables) as reconciler:
-        await reconciler.catch_up()
-        yield reconciler
+from tests.integration.reconciling import Reconciling, as_uploaded, image, parked
 
 
 async def test_a_parked_context_registers_and_is_taken_off(reconciler: Reconciling) -> None:

@@ -1,7 +1,7 @@
 """The reconciler ended between any two of its steps, and two of them at once: nothing missed, nothing doubled."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,24 +12,11 @@ from services.registration_service import arrivals, changes, cursor, feed, pacs,
 from services.registration_service.models import LedgerEntry
 from shared.orthanc import Orthanc
 from tests.integration import given
-from tests.integration.reconciling import Reconciling, Registration, as_uploaded, image, opened, own_database, parked
+from tests.integration.reconciling import Reconciling, Registration, as_uploaded, image, opened, parked
 
 
 class Killed(BaseException):
     """No handler of ours may catch it, as none catches a SIGKILL."""
-
-
-@pytest.fixture(scope="module")
-def own_tables(system: System) -> Iterator[str]:
-    with own_database(system, "faults") as name:
-        yield name
-
-
-@pytest.fixture
-async def reconciler(system: System, own_tables: str) -> AsyncIterator[Reconciling]:
-    async with opened(system, own_tables) as reconciler:
-        await reconciler.catch_up()
-        yield reconciler
 
 
 @pytest.fixture

@@ -1,12 +1,9 @@
 """The reconciler's process in a whole system: what comes by C-STORE, what the broker missed, what was killed."""
 
 import functools
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
-from tests.integration import faulty, given, scratch
+from tests.integration import given, scratch
 from tests.integration.faulty import Faulty
 from tests.integration.reconciling import image, store_scu
 from tests.running import eventually, registered, upload
@@ -17,19 +14,6 @@ SETTINGS = {
     "EXAMFLOW_RECONCILER__COMPARE_EVERY_SECONDS": "2",
     "EXAMFLOW_RECONCILER__GAUGES_PAUSE_SECONDS": "1",
 }
-
-
-@pytest.fixture(scope="module")
-def whole(request: pytest.FixtureRequest) -> Iterator[Faulty]:
-    if request.config.getoption("--backends") != "local":
-        pytest.skip("stops and kills local processes")
-    yield from faulty.make(**SETTINGS)
-
-
-@pytest.fixture
-def broken(whole: Faulty) -> Iterator[Faulty]:
-    yield whole
-    faulty.mend(whole)
 
 
 def _exam(broken: Faulty, accession: str | None = None) -> str:

@@ -92,6 +92,37 @@ async def test_whom_it_refused_first_is_let_in_by_the_next_answer(
         await access.instance(ALICE, "i-1")
 
 
+def _sibling(number: int, *uploaders: str) -> dict[str, Any]:
+    its = {"orthancInstanceId": f"i-{number}", "sopInstanceUID": f"1.{number}", "digest": str(number) * 32}
+    return its | {"modality": None, "uploaders": list(uploaders)}
+
+
+async def test_its_siblings_are_not_asked_about(access: Access, registration: Registration) -> None:
+    registration.answer["siblings"] = [_sibling(3), _sibling(4, "mallory")]
+    await access.instance(ALICE, "i-1")
+    found = await access.instance(ALICE, "i-3")
+    assert (found.sop_instance_uid, found.digest, found.modality, found.exam_id) == ("1.3", "3" * 32, "UNKNOWN", "EX-1")
+    assert found.series_instance_uid == "1.1"
+    with pytest.raises(InstanceUnknown):
+        await access.instance(MALLORY, "i-4")  # who brought it may not see it, now that it is in an exam
+    assert registration.asked == ["/internal/instances/i-1"]
+    await access.sop_instance(ALICE, "1.2")
+    await access.sop_instance(ALICE, "1.4")
+    assert registration.asked[1:] == ["/internal/sop-instances/1.2"]
+
+
+async def test_a_change_of_rights_ends_what_was_told_of_siblings(
+    access: Access, registration: Registration, remembered: Remembered
+) -> None:
+    registration.answer["siblings"] = [_sibling(3)]
+    await access.instance(ALICE, "i-1")
+    remembered.void("EX-1", 2)
+    registration.status = 404
+    with pytest.raises(InstanceUnknown):
+        await access.instance(ALICE, "i-3")
+    assert registration.asked[1:] == ["/internal/instances/i-3"]
+
+
 @pytest.mark.parametrize(
     "changes", [{"state": "waiting", "principals": None, "examenID": None, "uploaders": ["alice"]}]
 )

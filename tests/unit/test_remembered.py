@@ -41,8 +41,8 @@ def remembered(clock: Clock | None = None, **settings: Any) -> Remembered:
     return Remembered(RegistrationSettings.model_validate(DEFAULTS | settings), clock or Clock())
 
 
-def keep(kept: Remembered, question: str = QUESTION, answer: Known | None = None, size: int = 100) -> None:
-    kept.keep(question, answer or known(), size, kept.asked())
+def keep(kept: Remembered, question: str = QUESTION, answer: Known | None = None) -> None:
+    kept.keep(question, answer or known(), kept.asked())
 
 
 def metric(name: str) -> float:
@@ -66,7 +66,7 @@ def test_its_time_counts_from_the_question() -> None:
     kept = remembered(clock, remembered_seconds=30)
     asked = kept.asked()
     clock.now += 4
-    kept.keep(QUESTION, known(), 100, asked)
+    kept.keep(QUESTION, known(), asked)
     clock.now += 26
     assert kept.find(QUESTION) is None
 
@@ -122,10 +122,10 @@ def test_without_room_nothing_is_kept() -> None:
     assert kept.find(QUESTION) is None
 
 
-def test_a_long_answer_is_not_kept() -> None:
-    kept = remembered(remembered_bytes=500)
-    keep(kept, "short", size=500)
-    keep(kept, "long", size=501)
+def test_an_answer_with_long_names_is_not_kept() -> None:
+    kept = remembered(remembered_characters=500)
+    keep(kept, "short", known(principals=["user:" + "a" * 490], uploaders=["alice"]))
+    keep(kept, "long", known(principals=["user:" + "a" * 490], uploaders=["alice1"]))
     assert kept.find("short")
     assert kept.find("long") is None
 
@@ -182,7 +182,7 @@ def test_a_lost_connection_forgets_all_and_what_is_on_its_way() -> None:
     keep(kept)
     asked = kept.asked()
     kept.empty()
-    kept.keep("b", known(), 100, asked)
+    kept.keep("b", known(), asked)
     assert kept.find(QUESTION) is None
     assert kept.find("b") is None
     assert metric("examflow_rights_remembered") == 0

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from functools import partial
 
 from fastapi import Request, Response
-from fastapi.responses import StreamingResponse
-from starlette.background import BackgroundTask
 
 from services.preview_service.dicomweb.source import DICOM_JSON, Item
+from services.preview_service.downloads import Download
 from services.preview_service.negotiation import best
 from services.preview_service.settings import Settings
 
@@ -19,10 +19,11 @@ MORE = "The number of results exceeded the maximum supported by the server. Addi
 LITERAL = "The fuzzymatching parameter is not supported. Only literal matching has been performed."
 
 
-async def flowing(pieces: AsyncIterator[bytes], kind: str, headers: dict[str, str]) -> Response:
+async def flowing(request: Request, pieces: AsyncIterator[bytes], kind: str) -> Response:
     """A stream of which the first piece is there: what goes wrong before that is a refusal like any other."""
+    settings: Settings = request.app.state.settings
     rest = _from(await anext(pieces), pieces)
-    return StreamingResponse(rest, media_type=kind, headers=headers, background=BackgroundTask(_close, rest, pieces))
+    return Download(rest, settings.downloads, kind=kind, headers=FRESH, close=partial(_close, rest, pieces))
 
 
 async def _from(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Request, Response
 from services.preview_service.access import Access, Instance
 from services.preview_service.api import Accept, Viewer
 from services.preview_service.dicomweb.accept import frame_wishes, wishes
-from services.preview_service.dicomweb.answers import FRESH, base, flowing, must_accept_json
+from services.preview_service.dicomweb.answers import base, flowing, must_accept_json
 from services.preview_service.dicomweb.api_search import Series, Study, Uid
 from services.preview_service.dicomweb.metadata import Metadata
 from services.preview_service.dicomweb.parts import Related
@@ -104,7 +104,7 @@ async def frames(
     instance = await one(request, caller, study, series, sop)
     kind, syntax = await retrieval.frames_kind(instance, frame_wishes(accept))
     related = Related(kind)
-    return await flowing(retrieval.frames(related, instance, asked, kind, syntax), related.content_type, FRESH)
+    return await flowing(request, retrieval.frames(related, instance, asked, kind, syntax), related.content_type)
 
 
 @router.get(INSTANCE + "/bulk/{attribute}", response_class=Response, responses={200: _FILES})
@@ -122,7 +122,7 @@ async def bulk(
     retrieval: Retrieval = request.app.state.retrieval
     related = Related(wishes(accept, OCTETS)[0].kind)
     instance = await one(request, caller, study, series, sop)
-    return await flowing(retrieval.bulk(related, instance, attribute), related.content_type, FRESH)
+    return await flowing(request, retrieval.bulk(related, instance, attribute), related.content_type)
 
 
 async def one(request: Request, caller: Caller, study: str, series: str, sop: str) -> Instance:
@@ -151,12 +151,12 @@ async def _files(request: Request, instances: Sequence[Instance], accept: str, *
     retrieval: Retrieval = request.app.state.retrieval
     wanted = wishes(accept, DICOM, single=single)
     if single and not wanted[0].multipart:
-        return await flowing(retrieval.alone(instances[0], wanted), DICOM, FRESH)
+        return await flowing(request, retrieval.alone(instances[0], wanted), DICOM)
     related = Related(DICOM)
-    return await flowing(retrieval.files(related, instances, wanted), related.content_type, FRESH)
+    return await flowing(request, retrieval.files(related, instances, wanted), related.content_type)
 
 
 async def _metadata(request: Request, instances: Sequence[Instance], accept: str) -> Response:
     must_accept_json(accept)
     metadata: Metadata = request.app.state.metadata
-    return await flowing(metadata.listed(instances, base(request)), DICOM_JSON, FRESH)
+    return await flowing(request, metadata.listed(instances, base(request)), DICOM_JSON)

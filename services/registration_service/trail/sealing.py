@@ -9,14 +9,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prometheus_client import Gauge
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import ARRAY, BigInteger, bindparam, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.registration_service.bulk_insert import bulk_insert, in_lists
 from services.registration_service.database import Database
 from services.registration_service.models import AuditEvent, AuditLink, AuditPruning, AuditUnsealed
 from shared.audit_chain import GENESIS, Place, chained
 
 UNSEALED = Gauge("examflow_audit_unsealed", "Audit records that are not in the hash chain yet")
+_LINKS = bulk_insert(AuditLink, "seq", "event_id", "sealed_at", "hash")
+_SEALED = delete(AuditUnsealed).where(AuditUnsealed.event_id == func.any(bindparam("ids", type_=ARRAY(BigInteger))))
 _SEALER_LOCK = 0x61756469  # one sealer at a time, in all replicas
 
 
@@ -55,8 +58,9 @@ async def seal(session: AsyncSession, records: Sequence[AuditEvent], now: dateti
         seq = place.seq + 1
         place = Place(seq, chained(place.hash, seq, content(record, now)))
         links.append({"seq": seq, "event_id": record.id, "sealed_at": now, "hash": place.hash})
-    await session.execute(insert(AuditLink), links)
-    await session.execute(delete(AuditUnsealed).where(AuditUnsealed.event_id.in_([one.id for one in records])))
+    connection = await session.connection()
+    await connection.execute(_LINKS, in_lists(links))
+    await connection.execute(_SEALED, {"ids": [record.id for record in records]})
 
 
 async def head(session: AsyncSession) -> Place:
