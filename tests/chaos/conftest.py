@@ -62,6 +62,8 @@ def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     found = yield
+    if found.failed and item.config.getoption("--chaos"):  # the run goes on for an hour before pytest tells
+        _terminal(item.config).write_line(f"\n{item.nodeid} ({found.when}):\n{found.longreprtext}")
     mark = item.get_closest_marker("row")
     if mark and not found.skipped and (found.when == "call" or (found.when == "setup" and found.failed)):
         lab = item.stash.get(LAB, None)
@@ -73,6 +75,12 @@ def pytest_runtest_makereport(
         )
         report.write(row)
         item.config.stash[ROWS].append(row)
+    return found
+
+
+def _terminal(config: pytest.Config) -> pytest.TerminalReporter:
+    found = config.pluginmanager.get_plugin("terminalreporter")
+    assert isinstance(found, pytest.TerminalReporter)
     return found
 
 
