@@ -31,6 +31,7 @@ from tests.chaos.scale import Scale
 from tests.chaos.setup import Setup
 from tests.chaos.stores import ANNOUNCED, DEAD, TOLD
 from tests.integration import given
+from tests.integration.queues import ready
 
 
 class Lab(Meddling):
@@ -182,6 +183,10 @@ class Lab(Meddling):
         """How many images are registered now."""
         return int(self.tables.ask("SELECT count(*) FROM images_medicales")[0][0])
 
+    def ready(self, queue: str) -> int:
+        """How many messages lie in a queue, in nobody's hand: told by itself, while statistics are a moment old."""
+        return self.background.run(ready(self.setup.direct, [queue])).get(queue, 0)
+
     def come_to_rest(self) -> None:
         """Heal, and wait until all is done."""
         self.heal()
@@ -192,11 +197,6 @@ class Lab(Meddling):
         """One metric without labels, as the service shows it now."""
         shown = httpx.get(f"{self.faulty.system.service_url(service)}/metrics", timeout=10, trust_env=False).text
         return float(next(line.split()[1] for line in shown.splitlines() if line.startswith(f"{name} ")))
-
-    def temporary_files(self) -> list[str]:
-        """What the services and the gateway left on the disk."""
-        run = self.faulty.system.layout.run
-        return [str(path) for name in ("tmp", "nginx") for path in (run / name).rglob("*") if path.is_file()]
 
     # -- the end
 

@@ -84,9 +84,9 @@ def test_registration_killed_while_announcing(lab: Lab) -> None:
     def fault(lab: Lab) -> None:
         with held(lab, OUTBOX_SENDER):
             _are_to_be_announced(lab)
-            before = lab.queues.depths()[ANNOUNCED]
+            before = lab.ready(ANNOUNCED)
             lab.broker_link.hold("to_client", by="registration")
-        eventually(lambda: lab.queues.depths()[ANNOUNCED] > before, what="announcements, and no confirm")
+        eventually(lambda: lab.ready(ANNOUNCED) > before, what="announcements, and no confirm")
         lab.kill("registration")
 
     _under_load(lab, fault, before=_has_announced)
@@ -95,9 +95,9 @@ def test_registration_killed_while_announcing(lab: Lab) -> None:
 
 def _has_announced(lab: Lab) -> None:
     """A process's first publish asks for the exchange before: held back there, nothing would be on its way."""
-    first = lab.queues.depths()[ANNOUNCED]
+    first = lab.ready(ANNOUNCED)
     lab.send(lab.images(1, exam=lab.exam()))
-    eventually(lambda: lab.queues.depths()[ANNOUNCED] > first, what="an announcement of this process")
+    eventually(lambda: lab.ready(ANNOUNCED) > first, what="an announcement of this process")
 
 
 def _are_to_be_announced(lab: Lab) -> None:

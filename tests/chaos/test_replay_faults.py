@@ -30,7 +30,7 @@ def _dead_letters(lab: Lab, images: int) -> int:
 
 
 def _lie_there(lab: Lab, letters: int) -> None:
-    eventually(lambda: lab.queues.depths()[DEAD_QUEUE] == letters, 30, f"{letters} dead letters")
+    eventually(lambda: lab.ready(DEAD_QUEUE) == letters, 30, f"{letters} dead letters")
 
 
 def _replay_all(lab: Lab) -> None:
@@ -63,7 +63,7 @@ def test_replay_killed(lab: Lab) -> None:
         replay.wait()
         lab.broker_link.cut(by="registration")
         lab.heal()
-    assert 0 < lab.queues.depths()[DEAD_QUEUE] < letters, "it was killed before it began, or after its end"
+    assert 0 < lab.ready(DEAD_QUEUE) < letters, "it was killed before it began, or after its end"
     _replay_all(lab)
     found = lab.balance()
     assert found.acknowledged == found.registered == found.sent
@@ -90,7 +90,7 @@ def test_many_dead_letters(lab: Lab) -> None:
     good = _dead_letters(lab, lab.scale.few)
     number = lab.scale.letters
     lab.background.run(rubbish(lab, number), seconds=300)
-    eventually(lambda: lab.queues.depths()[DEAD_QUEUE] == number + good, 300, "a letter for each")
+    eventually(lambda: lab.ready(DEAD_QUEUE) == number + good, 300, "a letter for each")
     with lab.running.at("EXAMFLOW_URL", Authorization=f"Bearer {lab.running.token('olga', 'ops')}") as client:
         began = time.monotonic()
         listed = client.get("/ops/dead-letters").raise_for_status().json()
