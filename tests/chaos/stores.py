@@ -7,16 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+from sqlalchemy.exc import DBAPIError
 
 from deploy.local.system import System
 from shared.orthanc import PARKED
 from tests.chaos.facts import Entry, Message, Record, Stored
 from tests.integration import scratch
+from tests.running import eventually
 
 OURS, DEAD = "registration.", "registration.dead"
 TOLD, ANNOUNCED = "lab.told", "lab.announced"  # copies of what the services say
 TAPS = {TOLD: ["dicom.stored"], ANNOUNCED: ["image.registered", "image.waiting", "image.refused", "image.moved"]}
 READERS = 4
+LOCK_NOT_AVAILABLE = "55P03"  # PostgreSQL, appendix A
 
 
 class Orthanc:
@@ -120,9 +123,24 @@ class Tables:
         return {name: count for name, count in found if count}
 
     def empty(self) -> None:
-        """Every table but those that the migrations filled, those of tomorrow too."""
+        """Every table but those that the migrations filled, those of tomorrow too.
+
+        Services run meanwhile, and read the tables in an order of their own. So no lock is waited for while others are
+        held, or one of the two would be ended by PostgreSQL as deadlocked.
+        """
         names = ", ".join(f'"{name}"' for name in self._names())
-        self.ask(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
+        both = f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE NOWAIT; TRUNCATE {names} RESTART IDENTITY CASCADE"
+        eventually(lambda: self._done(f"DO $$ BEGIN {both}; END $$"), what="a moment when no service reads a table")
+
+    def _done(self, command: str) -> bool:
+        """Whether it was carried out; not where another session holds what it locks."""
+        try:
+            self.ask(command)
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+                raise
+            return False
+        return True
 
     def filled(self, besides: str) -> dict[str, int]:
         """The tables that have rows, but for the one that always has."""
