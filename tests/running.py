@@ -59,7 +59,7 @@ class Running:
         return answer
 
 
-def eventually(ask: Callable[[], T | None], seconds: float = 20.0, what: str = "the condition") -> T:
+def eventually(ask: Callable[[], T | None], seconds: float = 60.0, what: str = "the condition") -> T:
     """The first truthy answer; fails when there is none in time."""
     deadline = time.monotonic() + seconds
     while True:
