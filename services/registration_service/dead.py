@@ -23,7 +23,7 @@ from shared.texts import is_name
 log = structlog.get_logger()
 
 CODE = "dead-letter"
-SLACK = 2  # times the pause: a copy that comes back has this long to be worked on
+BACKLOG_SECONDS = 300.0  # a copy that comes back stands behind others for so long, and after a longer pause for longer
 
 
 class DeadRows:
@@ -51,12 +51,12 @@ class DeadRows:
                 await ledger.note_stored(session, event.data, event.time)
 
     async def expect_again(self, body: bytes, publisher: str, pause: float) -> None:
-        """Its message comes back after this pause: until then the reconciler has no reason to tell it.
+        """Its message comes back after this pause: until it is worked on, the reconciler has no reason to tell it.
 
         What it would tell knows neither exam nor uploader, and would be one more dead letter in the end.
         Raises DatabaseAway.
         """
-        back = func.now() + timedelta(seconds=SLACK * pause)
+        back = func.now() + timedelta(seconds=pause + max(pause, BACKLOG_SECONDS))
         later = func.greatest(LedgerEntry.publish_after, back)
         await self._update(body, publisher, {"publish_after": later})
 

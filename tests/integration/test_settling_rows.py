@@ -42,19 +42,26 @@ async def test_an_image_whose_message_comes_back_is_not_told_again_before(desk: 
     assert await _row(desk, data) == ("seen", None, None)
 
 
-async def test_what_a_failing_message_says_is_known_before_there_is_a_row(desk: Desk) -> None:
-    """The reconciler may tell of the image before the message comes back, and knows neither sender nor exam."""
-    desk.messages = desk.messages.model_copy(update={"retry_seconds": [500.0]})
+@pytest.mark.parametrize(("pause", "held_back"), [(10.0, 300), (500.0, 990)])
+async def test_what_a_failing_message_says_is_known_before_there_is_a_row(
+    desk: Desk, pause: float, held_back: int
+) -> None:
+    """The reconciler may tell of the image before the message comes back, and knows neither sender nor exam.
+
+    After a short pause it stands behind a backlog for longer than that.
+    """
+    desk.messages = desk.messages.model_copy(update={"retry_seconds": [pause]})
     data = given.image(by="alice", exam="EX-1", description="knee")
     async with desk.consumer(broken):
         await desk.send(given.event(data), user_id="admin")
         await take(desk.rungs[0])
     query = """
         SELECT uploaders, origin->>'actor', wanted_exam_id, wanted_description, attempts,
-               publish_after > now() + interval '900 s'
+               publish_after > now() + make_interval(secs => :held_back)
         FROM intake_ledger WHERE orthanc_id = :id
     """
-    found = await scratch.fetch(desk.system, "examflow", query, id=data.orthanc_instance_id)
+    values = {"id": data.orthanc_instance_id, "held_back": held_back}
+    found = await scratch.fetch(desk.system, "examflow", query, **values)
     assert found == [(["alice"], "alice", "EX-1", "knee", 1, True)]
     assert await _row(desk, data) == ("seen", None, None)
 
