@@ -1,9 +1,11 @@
 """What an operator sees: health, metrics, and one correlation id from the request to the consumer."""
 
+from pathlib import Path
+
 import pytest
 
 from tests import dicom_files
-from tests.running import Running, registered, upload
+from tests.running import Running, eventually, registered, upload
 
 SERVICES = {
     "UPLOAD_URL": {"orthanc", "rabbitmq", "keys"},
@@ -69,8 +71,12 @@ def test_one_correlation_id_from_the_request_to_the_consumers_line(running: Runn
     )
     registered(running.client(), answer.json()["data"]["ID"], "waiting")
     for service, event in (("upload", "upload.stored"), ("registration", "image.decided")):
-        lines = [line for line in (logs / f"{service}.log").read_text().splitlines() if "one-id-for-all" in line]
-        assert any(f'"event": "{event}"' in line for line in lines), lines
+        log = logs / f"{service}.log"  # written by another process, a moment later
+        eventually(lambda log=log, event=event: _says(log, "one-id-for-all", f'"event": "{event}"'), what=event)  # type: ignore[misc]
+
+
+def _says(log: Path, *words: str) -> bool:
+    return any(all(word in line for word in words) for line in log.read_text().splitlines())
 
 
 def _metrics(running: Running, name: str) -> dict[str, float]:

@@ -116,7 +116,7 @@ async def test_removing_refuses_while_messages_lie_there(running: Running, admin
 async def test_removing_ends_its_connections_and_takes_the_queue(
     running: Running, admin: AbstractChannel, force: tuple[str, ...]
 ) -> None:
-    with partner(running.env) as made:
+    with partner(running.env, "--listen", "image.moved") as made:  # which nobody else announces meanwhile
         connection = await aio_pika.connect(made.url, timeout=5)
         if force:
             await _announce(admin)

@@ -32,10 +32,10 @@ def test_while_the_broker_is_away_what_was_said_ends_with_its_time(shown: Shown)
 def test_what_changed_while_the_broker_was_away_holds_when_it_is_back(shown: Shown, replicas: list[Replica]) -> None:
     shown.broken.stop("rabbitmq")
     eventually(lambda: not any(listens(replica) for replica in replicas), what="neither listens")
-    shown.broken.start("rabbitmq")
     for replica in replicas:
         shown.remembered_by(replica)
     shown.for_bob_alone()
+    shown.broken.start("rabbitmq")
     eventually(lambda: all(listens(replica) for replica in replicas), 60, "both listen again")
     within(HEARD_SECONDS, lambda: refused(shown, replicas), "both refuse")
 

@@ -19,7 +19,7 @@ from tests.unit.dicom_bytes import dicom
 
 UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 MIB = 1024 * 1024
-STREAMS, WAIT_SECONDS, WINDOW_SECONDS = 4, 1.0, 3.0
+STREAMS, WAIT_SECONDS, WINDOW_SECONDS = 4, 1.0, 8.0
 CUT, FLOWING = "examflow_downloads_cut_total", "examflow_orthanc_streams"
 
 

@@ -16,9 +16,11 @@ from deploy.local import database
 from deploy.local.layout import Layout
 from deploy.local.ports import HOST, Ports
 from deploy.local.programs import Program, postgres_user, programs_of
+from deploy.local.ready import missing
 from deploy.local.render import render
 from deploy.local.system import Backing, System, create, save
 from tests.authorities import Vouched
+from tests.running import eventually
 
 START_SECONDS = 60.0
 
@@ -46,6 +48,8 @@ def serving(root: Path, name: str, files: Vouched) -> Iterator[System]:
         }
         for place in places[name]:
             _wait(place, system.layout.log(name))
+        if name == "postgres":  # it listens before it takes users
+            eventually(lambda: missing(system, name) is None, START_SECONDS, name)
         yield system
     shutil.rmtree(system.layout.postgres, ignore_errors=True)  # which may lie outside
 
