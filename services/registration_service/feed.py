@@ -55,8 +55,12 @@ async def is_the_same(orthanc: Orthanc, place: Place, page: Sequence[Change]) ->
         if change.seq == place.seq:
             return place.change in (change, None)
     if place.change is None:  # nothing to compare with: the next row must follow directly
-        following = [change.seq for change in page if change.seq > place.seq]
-        return (following[0] == place.seq + 1) if following else (await end(orthanc)).seq == place.seq
+        following = [change for change in page if change.seq > place.seq]
+        if not following:
+            if (await end(orthanc)).seq == place.seq:
+                return True
+            following = await changes(orthanc, place.seq, 1)  # it may have come since the page was read
+        return bool(following) and following[0].seq == place.seq + 1
     first = await changes(orthanc, 0, 1)
     return bool(first) and first[0].seq < place.seq and (await end(orthanc)).seq >= place.seq
 

@@ -161,6 +161,7 @@ class Lab(Meddling):
 
     def freeze_process(self, pid: int) -> None:
         """The same for a process that the lab has started."""
+        assert pid, "it does not run"  # to 0 would be to pytest's own group
         os.kill(pid, signal.SIGSTOP)
         self._frozen.add(pid)
 

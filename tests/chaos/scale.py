@@ -41,6 +41,11 @@ class Scale:
         return int(self.outage_seconds / self.pause_at_most) + 20
 
     @property
+    def each_kill(self) -> int:
+        """Images that come in at each of the kills: so many that some are left when it happens."""
+        return max(self.images // self.kills, self.few)
+
+    @property
     def shares(self) -> list[float]:
         """How much of the work is done at each of the kills: never none, never all."""
         return [kill / (self.kills + 1) for kill in range(1, self.kills + 1)]

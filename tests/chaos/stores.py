@@ -83,8 +83,8 @@ class Tables:
         return scratch.ask(self._direct, "examflow", query, **values)
 
     def records(self) -> list[Record]:
-        rows = self.ask('SELECT "sopInstanceUID", "examenID", "orthancInstanceId", description FROM images_medicales')
-        return [Record(*row) for row in rows]
+        query = 'SELECT "sopInstanceUID", "examenID", "orthancInstanceId", description FROM images_medicales ORDER BY 1'
+        return [Record(*row) for row in self.ask(query)]
 
     def ledger(self) -> dict[str, Entry]:
         query = """

@@ -79,7 +79,7 @@ def test_postgresql_killed(lab: Lab) -> None:
     unharmed = Unharmed(lab)
     exam = lab.exam()
     for _ in range(lab.scale.kills):
-        with lab.sending(lab.images(lab.scale.images // lab.scale.kills, exam=exam)) as clients:
+        with lab.sending(lab.images(lab.scale.each_kill, exam=exam)) as clients:
             clients.have_ended(1 / 4)
             with held(lab, BEFORE_COMMIT):
                 have_come(lab, IN_FLIGHT)
@@ -102,7 +102,7 @@ def test_sessions_ended(lab: Lab) -> None:
     unharmed = Unharmed(lab)
     exam = lab.exam()
     for _ in range(lab.scale.kills):
-        with lab.sending(lab.images(lab.scale.images // lab.scale.kills, exam=exam)) as clients:
+        with lab.sending(lab.images(lab.scale.each_kill, exam=exam)) as clients:
             clients.have_ended(1 / 4)
             with held(lab, BEFORE_COMMIT):
                 have_come(lab, IN_FLIGHT)
@@ -114,11 +114,8 @@ def test_sessions_ended(lab: Lab) -> None:
 def test_lock_wait(lab: Lab) -> None:
     unharmed, exam = Unharmed(lab), lab.exam()
     log = _Log(lab)
-    with (
-        lab.sending(lab.images(exam=exam)) as clients,
-        held(lab, f"SELECT 1 FROM examens_medicaux WHERE \"examenID\" = '{exam}' FOR UPDATE"),
-    ):
-        clients.have_ended(1)
+    with held(lab, f"SELECT 1 FROM examens_medicaux WHERE \"examenID\" = '{exam}' FOR UPDATE"):
+        lab.send_meanwhile(lab.images(exam=exam))
         eventually(lambda: log.says("due to lock timeout"), 3 * lab.scale.lock_seconds, "the time limit of a lock")
         lab.outage()
         assert lab.registered() == 0
@@ -129,11 +126,9 @@ def test_lock_wait(lab: Lab) -> None:
 @pytest.mark.row("statement time limit reached", "nothing meanwhile; drains after, without a restart")
 def test_statement_time_limit(lab: Lab) -> None:
     unharmed, log = Unharmed(lab), _Log(lab)
-    with (
-        lab.sending(lab.images(exam=lab.exam())) as clients,
-        trigger(lab, "images_medicales", "PERFORM pg_sleep(600)"),
-    ):
-        clients.have_ended(1)
+    exam = lab.exam()
+    with trigger(lab, "images_medicales", "PERFORM pg_sleep(600)"):
+        lab.send_meanwhile(lab.images(exam=exam))
         limit = 3 * lab.scale.statement_seconds
         eventually(lambda: log.says("due to statement timeout"), limit, "the time limit of a statement")
         lab.outage()

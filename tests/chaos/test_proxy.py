@@ -1,7 +1,6 @@
 """The proxy does to a link what it says: nothing in the lab could tell a fault that never happened."""
 
 import socket
-import threading
 import time
 from collections.abc import Iterator
 
@@ -112,9 +111,10 @@ def test_refused_as_by_nobody(link: tuple[Proxy, socket.socket, socket.socket]) 
 
 
 def test_the_background_ends() -> None:
-    before = threading.active_count()
-    Background().close()
-    assert threading.active_count() == before
+    background = Background()
+    assert background._thread.is_alive()
+    background.close()
+    assert not background._thread.is_alive()
 
 
 def test_a_half_open_link_is_silent_and_a_new_one_works(link: tuple[Proxy, socket.socket, socket.socket]) -> None:

@@ -26,7 +26,7 @@ def _under_load(lab: Lab, fault: Callable[[Lab], None], before: Callable[[Lab], 
     for _ in range(lab.scale.kills):
         if before:
             before(lab)
-        with lab.sending(lab.images(lab.scale.images // lab.scale.kills, exam=exam)) as clients:
+        with lab.sending(lab.images(lab.scale.each_kill, exam=exam)) as clients:
             clients.have_ended(1 / 4)
             fault(lab)
     return _one_row_each(lab)
@@ -54,15 +54,19 @@ def test_registration_killed_before_commit(lab: Lab) -> None:
     "registration killed after commit, before acknowledging", "one row each, nothing announced as new twice"
 )
 def test_registration_killed_before_acknowledging(lab: Lab) -> None:
-    def fault(lab: Lab) -> None:
+    def hold(lab: Lab) -> None:
+        """Before they come in, and nothing else is in its hand: what it may have there is soon all committed."""
+        lab.come_to_rest()
         lab.broker_link.hold("to_server", by="registration")
-        before = lab.registered()
-        eventually(lambda: lab.registered() - before >= IN_FLIGHT, what="rows committed, and not acknowledged")
+
+    def fault(lab: Lab) -> None:
+        before = len(lab.sent) - lab.scale.each_kill
+        eventually(lambda: lab.registered() >= before + IN_FLIGHT, what="rows committed, and not acknowledged")
         lab.kill("registration")
         lab.broker_link.cut(by="registration")
         lab.broker_link.heal()
 
-    _under_load(lab, fault)
+    _under_load(lab, fault, before=hold)
 
 
 @pytest.mark.row("registration killed after commit, before the outbox is sent", "one row each, every announcement made")

@@ -44,7 +44,7 @@ class Faulty:
 
     def kill(self, name: str) -> None:
         """End it without a chance to tidy up, and wait until the supervisor has started another."""
-        old = self.pid(name)
+        old = eventually(lambda: self.pid(name), what=f"a running {name}")
         os.kill(old, signal.SIGKILL)
         eventually(lambda: self.pid(name) not in (0, old), what=f"another {name}")
 

@@ -168,3 +168,19 @@ async def test_a_row_of_the_feed_that_appears_late_is_read(
     assert (await reconciler.state(late), await reconciler.state(early)) == (None, "seen")
     await reconciler.following.read_on()
     assert await reconciler.state(late) == "seen"
+
+
+async def test_an_image_that_comes_while_the_end_is_looked_for_makes_no_other_feed(
+    reconciler: Reconciling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no row stood at the end, the empty page and the end are two questions."""
+    orthanc, look = reconciler.orthanc, feed.end
+
+    async def after_one_has_come(orthanc: Orthanc) -> feed.Place:
+        reconciler.put(image())
+        return await look(orthanc)
+
+    read_to = feed.Place((await look(orthanc)).seq, None)
+    assert not await feed.is_the_same(orthanc, feed.Place(read_to.seq + 1000, None), [])
+    monkeypatch.setattr(feed, "end", after_one_has_come)
+    assert await feed.is_the_same(orthanc, read_to, [])

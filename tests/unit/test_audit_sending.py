@@ -100,7 +100,8 @@ async def test_while_the_broker_is_away_records_are_on_the_disk_and_drain_later(
         broker.away = False
         while len(broker.records) < 5:
             await asyncio.sleep(0.01)
-        await asyncio.sleep(0.1)
+        while audit._away:
+            await asyncio.sleep(0.01)
         await audit.record(one("after"))
         assert Spool(settings.spool / "preview.sqlite", 10_000).held() == (0, 0)
     assert sorted(broker.records) == ["after", *(f"view.{n}" for n in range(5))]

@@ -74,7 +74,7 @@ async def test_one_that_drips_is_cut() -> None:
     await _read(reader, _flow(PIECES))
     assert (reader.taken < 2000, reader.ended, _cut()) == (True, False, before + 1)
     patient = Reader(lambda _: 0.15)
-    await _read(patient, _flow(PIECES[:6]), least_rate=100)
+    await _read(patient, _flow(PIECES[:6]), least_rate=100, window_seconds=0.6)
     assert (patient.taken, patient.ended) == (600, True)
 
 
