@@ -39,14 +39,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The registration service as an ASGI app; nothing is opened before its lifespan."""
     settings = settings or read_settings(Settings)
     orthanc, database = Orthanc(settings.orthanc), Database(settings.database)
+    events = Database(settings.database.for_events())
     broker = make_broker(settings.broker, "registration")
     outbox = Outbox(database, Publisher(broker, settings.broker), settings.outbox_batch)
     records = GroupCommit(database, settings.trail.commit_records)
     believed, audited = settings.messages.believed, settings.messages.audited
-    copies, dead_rows = Copies(broker, settings.broker), DeadRows(database, believed)
+    copies, dead_rows = Copies(broker, settings.broker), DeadRows(events, believed)
     settling = Settling(copies, dead_rows, settings.messages)
     vouching = Vouching(orthanc, believed, settings.facility_zone)
-    consuming = Consuming(broker, database, lambda: subscribe(broker, database, vouching, settling, records, audited))
+    consuming = Consuming(broker, database, lambda: subscribe(broker, events, vouching, settling, records, audited))
     letters = DeadLetters(settings.broker, copies, database, settings.dead_letters)
     trial = Trial(database, vouching, settings.messages, settings.dead_letters)
 
@@ -71,7 +72,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with contextlib.aclosing(orthanc), contextlib.aclosing(database), running(broker):
+        async with (
+            contextlib.aclosing(orthanc),
+            contextlib.aclosing(database),
+            contextlib.aclosing(events),
+            running(broker),
+        ):
             tasks = [asyncio.create_task(every(pause, work, name), name=name) for name, pause, work in loops]
             yield
             for task in tasks:

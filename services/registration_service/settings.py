@@ -26,8 +26,10 @@ class DatabaseSettings(Dependency):
     url: SecretStr = Field(
         description="postgresql+asyncpg://user:password@host:port/database; over TLS with ?sslmode=verify-full"
     )
-    connections: int = Field(10, description="at most this many, for requests and events together")
-    connection_wait_seconds: float = Field(5.0, description="the longest wait for a free connection")
+    connections: int = Field(10, description="at most this many, for requests and background work")
+    connection_wait_seconds: float = Field(5.0, description="the longest wait for one of them")
+    event_connections: int = Field(6, ge=1, description="and this many for events: a backlog takes none from requests")
+    event_connection_wait_seconds: float = Field(30.0, description="the longest wait for one of those")
     connect_seconds: float = 3.0
     statement_seconds: float = Field(10.0, description="the longest a statement may run")
     lock_seconds: float = Field(5.0, description="the longest wait for a lock")
@@ -41,6 +43,15 @@ class DatabaseSettings(Dependency):
         if parse_qs(urlsplit(url.get_secret_value()).query).get("sslmode") not in (None, ["verify-full"]):
             raise ValueError("sslmode may be verify-full alone: the others do not verify the server")
         return url
+
+    def for_events(self) -> "DatabaseSettings":
+        """The pool of those who work on messages: in a backlog there are more of them than connections."""
+        return self.model_copy(
+            update={
+                "connections": self.event_connections,
+                "connection_wait_seconds": self.event_connection_wait_seconds,
+            }
+        )
 
 
 class ReconcilerSettings(BaseModel):

@@ -136,6 +136,22 @@ async def test_what_arrives_while_postgresql_is_away_is_registered_later(broken:
     assert await _left_over(broken) == {f"registration.{name}": 0 for name in LEFT_OVER}
 
 
+async def test_a_backlog_takes_no_connection_from_requests(broken: Faulty, database: Database) -> None:
+    """More messages than connections are in hand, and each waits for a lock."""
+    exam = given.name()
+    broken.running.open_exam(exam, "user:alice")
+    alice = broken.running.client()
+    async with database.transaction() as holder:
+        await lock_for_exam(holder, exam)
+        sent = [_send(broken, fresh("CT_small.dcm"), exam) for _ in range(20)]
+        waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted OFFSET 5"
+        await soon(lambda: scratch.fetch(broken.system, "examflow", waiting), what="messages that wait for the lock")
+        assert not broken.lacks("registration")
+        assert alice.get(f"/examens-medicaux/{exam}/images").json()["items"] == []
+    for data in sent:
+        registered(alice, data["ID"])
+
+
 async def test_a_message_in_the_hand_of_a_killed_service_is_delivered_again(broken: Faulty, database: Database) -> None:
     exam = given.name()
     broken.running.open_exam(exam, "user:alice")
