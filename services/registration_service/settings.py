@@ -28,7 +28,7 @@ class DatabaseSettings(Dependency):
     )
     connections: int = Field(10, description="at most this many, for requests and background work")
     connection_wait_seconds: float = Field(5.0, description="the longest wait for one of them")
-    event_connections: int = Field(6, ge=1, description="and this many for events: a backlog takes none from requests")
+    event_connections: int = Field(8, ge=1, description="and this many for events: a backlog takes none from requests")
     event_connection_wait_seconds: float = Field(30.0, description="the longest wait for one of those")
     connect_seconds: float = 3.0
     statement_seconds: float = Field(10.0, description="the longest a statement may run")

@@ -46,7 +46,7 @@ def test_messages_that_cannot_be_used(lab: Lab) -> None:
         with lab.sending(good) as clients:
             clients.have_ended(1 / 4)
             ids = messages.publish(lab, "upload", [message for _, message in bad])
-        eventually(lambda: lab.registered() == of_each + len(good), 60, "the good ones")
+        eventually(lambda: lab.registered() == of_each + len(good), lab.scale.drain_seconds, "the good ones")
         reasons = dict(zip(ids, (reason for reason, _ in bad), strict=True))
         first = _first_message(lab, poison)
         patience = 3 * sum(lab.scale.retry_seconds)
