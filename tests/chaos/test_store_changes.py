@@ -92,7 +92,9 @@ def test_deleted_before_registration(lab: Lab) -> None:
         lab.freeze("reconciler")
         lab.orthanc.delete(_ids(unnoticed))
         lab.start("registration")
-        eventually(lambda: lab.registered() >= len(unnoticed) + len(kept), lab.scale.drain_seconds, "the events consumed")
+        eventually(
+            lambda: lab.registered() >= len(unnoticed) + len(kept), lab.scale.drain_seconds, "the events consumed"
+        )
     lab.come_to_rest()
     lab.tables.ask(COMPARE_NOW)
     gone = _ids([*noticed, *unnoticed])
