@@ -1,5 +1,6 @@
 """What an operator sees: health, metrics, and one correlation id from the request to the consumer."""
 
+import functools
 from pathlib import Path
 
 import pytest
@@ -72,7 +73,7 @@ def test_one_correlation_id_from_the_request_to_the_consumers_line(running: Runn
     registered(running.client(), answer.json()["data"]["ID"], "waiting")
     for service, event in (("upload", "upload.stored"), ("registration", "image.decided")):
         log = logs / f"{service}.log"  # written by another process, a moment later
-        eventually(lambda log=log, event=event: _says(log, "one-id-for-all", f'"event": "{event}"'), what=event)  # type: ignore[misc]
+        eventually(functools.partial(_says, log, "one-id-for-all", f'"event": "{event}"'), what=event)
 
 
 def _says(log: Path, *words: str) -> bool:
