@@ -49,6 +49,7 @@ def make_broker(settings: BrokerSettings, service: str) -> RabbitBroker:
         app_id=service,
         graceful_timeout=15.0,
         middlewares=[RabbitPrometheusMiddleware(registry=REGISTRY, app_name=service)],
+        apply_types=False,  # injecting a message into its handler would cost each one the way to a thread and back
         logger=None,
     )
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
-from prometheus_fastapi_instrumentator import Instrumentator
+from prometheus_fastapi_instrumentator import Instrumentator, metrics
 
 from shared import correlation, problem_json
 from shared.cancellation import only_ours, within
@@ -26,6 +26,9 @@ log = structlog.get_logger()
 Check = Callable[[], Awaitable[None]]
 Work = Callable[[], Awaitable[None]]
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+# One metric of each request, fine enough for a preview and long enough for an upload. The library's usual five would
+# tell of a route's seconds more coarsely, and make a view dearer by a twelfth.
+_SECONDS = metrics.latency(buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60))
 _PROBLEM: dict[str, Any] = {"model": problem_json.ProblemDocument, "description": "Refused"}
 
 
@@ -66,7 +69,8 @@ def create_service(
             expose_headers=[correlation.HEADER, "ETag", "Retry-After"],
         )
     correlation.install(app)
-    Instrumentator(excluded_handlers=["/metrics", "/health/.*"]).instrument(app).expose(app, include_in_schema=False)
+    measured = Instrumentator(excluded_handlers=["/metrics", "/health/.*"]).add(_SECONDS)
+    measured.instrument(app).expose(app, include_in_schema=False)
     _openapi_without_422(app)
     return app
 

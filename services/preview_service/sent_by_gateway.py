@@ -13,7 +13,7 @@ from services.preview_service.view import Key
 ASKED, REDIRECT = "X-Sendfile-Type", "X-Accel-Redirect"
 PLACE = "/__pictures/"  # an internal location of the gateway, where the folder of pictures stands
 # nginx would decide on these by the file's time, and end in a 412 that is not ours.
-CONDITIONS = {"if-match", "if-unmodified-since"}
+CONDITIONS = ("if-match", "if-unmodified-since")
 SENT = Counter("examflow_preview_sent", "Pictures that were answered, by who sends their bytes", ["by"])
 
 
@@ -21,7 +21,7 @@ def redirect(request: Request, key: Key, size: int) -> str | None:
     """Where the gateway finds these bytes; None where they are to be sent from here."""
     place = None
     asked = request.method == "GET" and request.headers.get(ASKED) == REDIRECT
-    if asked and not CONDITIONS & set(request.headers):
+    if asked and not any(header in request.headers for header in CONDITIONS):
         cache: Cache = request.app.state.cache
         least: int = request.app.state.settings.cache.gateway_bytes
         place = cache.place_on_disk(key) if size >= least else None

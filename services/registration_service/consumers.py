@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Collection
 
 from faststream import AckPolicy
 from faststream.rabbit import RabbitBroker, RabbitQueue
-from faststream.rabbit.annotations import RabbitMessage
+from faststream.rabbit.message import RabbitMessage
 from faststream.rabbit.subscriber import RabbitSubscriber
 
 from services.registration_service import audit, exams
@@ -46,7 +46,7 @@ def subscribe(
 
     async def keep_records(event: Event[AuditRecorded], publisher: str) -> None:
         audit.must_be_believed(publisher, audited)
-        await records.add(event.data.records, publisher)
+        await records.add(event.data.records, publisher, waited_for=False)
 
     async def take_stored(message: RabbitMessage) -> None:
         await settling.settle(message, STORED_QUEUE, Event[DicomStored], register_stored)
@@ -66,12 +66,12 @@ def subscribe(
 
 def _attach(broker: RabbitBroker, queue: str, consume: Callable[[RabbitMessage], Awaitable[None]]) -> RabbitSubscriber:
     subscriber = broker.subscriber(
-        RabbitQueue(queue, declare=False), ack_policy=AckPolicy.MANUAL, decoder=_as_bytes, no_reply=True
+        RabbitQueue(queue, declare=False), ack_policy=AckPolicy.MANUAL, decoder=as_it_is, no_reply=True
     )
     subscriber(consume)
     return subscriber
 
 
-async def _as_bytes(message: RabbitMessage) -> bytes:
-    """FastStream does not decode `application/cloudevents+json`: the envelope is parsed in one place, by pydantic."""
-    return message.body
+async def as_it_is(message: RabbitMessage) -> RabbitMessage:
+    """A decoder: handlers are given the whole message. Its envelope is parsed in one place, by pydantic."""
+    return message

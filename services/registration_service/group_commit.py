@@ -4,9 +4,10 @@ A commit costs the disk as much for one record as for a thousand, and views wait
 """
 
 import asyncio
+import contextlib
 from collections import defaultdict, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prometheus_client import Histogram
 
@@ -26,29 +27,41 @@ TOGETHER = Histogram(
 class _Told:
     records: Sequence[AuditRecord]
     service: str
-    done: bool = False
+    done: asyncio.Event = field(default_factory=asyncio.Event)
     alone: bool = False  # in a batch, some record was refused: perhaps one of these
 
 
 class GroupCommit:
     """Adds records. There is no limit of its own: each caller waits, and they are limited."""
 
-    def __init__(self, database: Database, most: int) -> None:
+    def __init__(self, database: Database, most: int, gather_seconds: float = 0.0) -> None:
         self._database = database
         self._most = most
+        self._gather_seconds = gather_seconds
         self._turn = asyncio.Lock()
         self._waiting: deque[_Told] = deque()
 
-    async def add(self, records: Sequence[AuditRecord], service: str) -> None:
-        """Return once they are committed. Raises DatabaseAway, or what PostgreSQL has against one of these."""
+    async def add(self, records: Sequence[AuditRecord], service: str, *, waited_for: bool = True) -> None:
+        """Return once they are committed. Raises DatabaseAway, or what PostgreSQL has against one of these.
+
+        Nobody waits for those of a message, which the broker holds meanwhile: they wait for others.
+        """
         mine = _Told(records, service)
         self._waiting.append(mine)
         try:
+            if not waited_for:
+                await self._gather(mine)
             async with self._turn:
-                if not mine.done:
+                if not mine.done.is_set():
                     await self._commit(mine)
         finally:
             self._waiting.remove(mine)
+
+    async def _gather(self, mine: _Told) -> None:
+        """Wait for others, or until one of them has committed these as well."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._gather_seconds):
+                await mine.done.wait()
 
     async def _commit(self, mine: _Told) -> None:
         """These, and others that wait. Should who began it leave, the others are not done, and one of them goes on."""
@@ -65,12 +78,12 @@ class GroupCommit:
             await self._added([mine])
         else:
             for one in batch:
-                one.done = True
+                one.done.set()
 
     def _batch(self, mine: _Told) -> list[_Told]:
         batch, records = [mine], len(mine.records)
         for one in self._waiting:
-            if one is mine or one.done or one.alone:
+            if one is mine or one.done.is_set() or one.alone:
                 continue
             records += len(one.records)
             if records > self._most:

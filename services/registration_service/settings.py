@@ -127,6 +127,7 @@ class TrailSettings(BaseModel):
     """The audit trail's hash chain. How long records are kept is for the migrations: EXAMFLOW_AUDIT_RETENTION_DAYS."""
 
     commit_records: int = Field(1000, ge=1, description="records added in one transaction")
+    gather_seconds: float = Field(0.1, ge=0, description="how long the records of a message wait for those of others")
     later_pause_seconds: float = Field(1.0, description="between two insertions of what strangers tried")
     seal_pause_seconds: float = Field(0.5, description="between looks for records that are not in the chain")
     seal_batch: int = Field(1000, ge=1, description="records put into the chain in one transaction")

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
-from faststream.rabbit.annotations import RabbitMessage
+from faststream.rabbit.message import RabbitMessage
 from prometheus_client import Counter
 
 from services.registration_service.copies import Copies

@@ -9,11 +9,12 @@ import pytest
 from aio_pika.abc import AbstractChannel, AbstractQueue
 from faststream import AckPolicy
 from faststream.rabbit import RabbitBroker, RabbitQueue
-from faststream.rabbit.annotations import RabbitMessage
+from faststream.rabbit.message import RabbitMessage
 from faststream.rabbit.subscriber import RabbitSubscriber
 from sqlalchemy import delete
 
 from deploy.local.system import System
+from services.registration_service.consumers import as_it_is
 from services.registration_service.consuming import Consuming
 from services.registration_service.database import Database
 from services.registration_service.models import PausedConsumer
@@ -46,7 +47,10 @@ class Bench:
 
         def subscribe() -> dict[str, RabbitSubscriber]:
             subscriber = broker.subscriber(
-                RabbitQueue(self.queue.name, declare=False), ack_policy=AckPolicy.MANUAL, no_reply=True
+                RabbitQueue(self.queue.name, declare=False),
+                ack_policy=AckPolicy.MANUAL,
+                decoder=as_it_is,
+                no_reply=True,
             )
             subscriber(consume)
             return {self.queue.name: subscriber}

@@ -46,6 +46,24 @@ async def test_what_comes_at_once_is_committed_together(database: Database) -> N
     assert _transactions() - before == 2  # the first alone, then all that came meanwhile
 
 
+async def test_what_nobody_waits_for_goes_with_what_somebody_waits_for(database: Database) -> None:
+    group, subject, before = GroupCommit(database, 1000, 600.0), given.name(), _transactions()
+    async with asyncio.timeout(30):
+        adding = [asyncio.create_task(group.add([_record(subject)], "preview", waited_for=False)) for _ in range(5)]
+        await asyncio.sleep(0.1)
+        assert (await _kept(database, subject), _transactions()) == (0, before)
+        await group.add([_record(subject)], "registration")
+        await asyncio.gather(*adding)
+    assert (await _kept(database, subject), _transactions() - before) == (6, 1)
+
+
+async def test_what_nobody_waits_for_waits_for_others_and_no_longer(database: Database) -> None:
+    group, subject, before = GroupCommit(database, 1000, 0.2), given.name(), _transactions()
+    async with asyncio.timeout(30):
+        await asyncio.gather(*(group.add([_record(subject)], "preview", waited_for=False) for _ in range(5)))
+    assert (await _kept(database, subject), _transactions() - before) == (5, 1)
+
+
 async def test_one_transaction_has_so_many_records_and_no_more(database: Database) -> None:
     group, subject, before = GroupCommit(database, 10), given.name(), _transactions()
     await asyncio.gather(*(group.add(_records(subject, 5), "preview") for _ in range(9)))

@@ -9,11 +9,11 @@ import pytest
 from aio_pika.abc import AbstractChannel, AbstractQueue
 from faststream import AckPolicy
 from faststream.rabbit import RabbitBroker, RabbitQueue
-from faststream.rabbit.annotations import RabbitMessage
+from faststream.rabbit.message import RabbitMessage
 
 from deploy.local.system import System
 from services.registration_service import settling
-from services.registration_service.consumers import _as_bytes
+from services.registration_service.consumers import as_it_is
 from services.registration_service.copies import Copies
 from services.registration_service.database import Database
 from services.registration_service.dead import DeadRows
@@ -56,7 +56,7 @@ class Desk:
             await work(event)
 
         @broker.subscriber(
-            RabbitQueue(self.work.name, declare=False), ack_policy=AckPolicy.MANUAL, decoder=_as_bytes, no_reply=True
+            RabbitQueue(self.work.name, declare=False), ack_policy=AckPolicy.MANUAL, decoder=as_it_is, no_reply=True
         )
         async def consume(message: RabbitMessage) -> None:
             await decisions.settle(message, self.work.name, Event[DicomStored], counted)

@@ -22,13 +22,12 @@ def out(number: int) -> bool:
 
 def scoped(number: int, dependency: Callable[[Any], Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     """The dependency, or, taken out, no more than a valid token."""
-    from fastapi import Depends  # noqa: PLC0415  # shared/permission.py imports this module, and needs none of these
+    from fastapi import Request  # noqa: PLC0415  # shared/permission.py imports this module, and needs none of these
 
-    from shared.permission import Caller  # noqa: PLC0415
     from shared.tokens import authenticated  # noqa: PLC0415
 
-    async def either(caller: Annotated[Caller, Depends(authenticated)]) -> Any:
-        return caller if out(number) else await dependency(caller)
+    async def either(request: Request) -> Any:
+        return await (authenticated if out(number) else dependency)(request)
 
     return either
 
