@@ -113,8 +113,8 @@ async def authenticated(request: Request) -> Caller:
 class Scoped(SecurityBase):
     """A dependency: the caller of this request, who must have one of the scopes; 403 without any.
 
-    It is its routes' security scheme itself: as dependencies of one another, the three would make a view dearer by a
-    twelfth.
+    It is its routes' security scheme itself: scheme, token and scope as three dependencies of one another would make
+    a view dearer by a twelfth.
     """
 
     model, scheme_name = _bearer.model, _bearer.scheme_name
